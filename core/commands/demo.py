@@ -1,0 +1,58 @@
+"""`studio demo`: the whole job on the starter model with the sample sets, as a person would do it."""
+
+import time
+from typing import Any
+
+from core.commands.shared import say, translator, work_through
+from core.data.blanks import fill
+from core.data.registry import Registry
+from core.evaluate import prepare as evaluation
+from core.merge import prepare as merging
+from core.settings import load_recipe
+from core.train.prepare import prepare
+from core.wording import Translator
+from core.workspace import SAMPLES, Workspace, slug
+
+RECIPE = SAMPLES / "recipes" / "starter.yaml"
+NAME, AUTHOR = "Lumen", "Aurora Labs"
+SETS = ("identity", "desk", "general")
+
+
+def run_demo(workspace: Workspace, seed: int) -> dict[str, Any]:
+    """Fill in an identity, train, evaluate and merge; return the scores in percent and the proof of the merge."""
+    began = time.monotonic()
+    t = translator()
+    registry = Registry(workspace)
+    identity = f"identity_{slug(NAME)}"
+    if identity not in registry.names():
+        fill(registry, "identity", {"name": NAME, "author": AUTHOR}, identity)
+    train = [identity, "desk", "general"]
+    tests = [f"{identity}_test", "desk_test", "general_test"]
+    settings = load_recipe(RECIPE, {"data.train": train, "data.test": tests, "seed": seed, "name": "demo"})
+    run = prepare(workspace, settings)
+    say(t("cli.run", name=run.name))
+    work_through(run.path, "core.train.worker")
+    scores = work_through(evaluation.prepare(workspace, run, None), "core.evaluate.worker")["datasets"]
+    merged = work_through(merging.prepare(workspace, run, dtype="float32"), "core.merge.worker")
+    return {
+        **{who: _percent(scores, tests, who) for who in ("base", "tuned")},
+        "merge": {"max_logit_diff": merged["max_logit_diff"], "folder": merged["folder"]},
+        "run": run.name,
+        "seed": seed,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def table(result: dict[str, Any], t: Translator) -> str:
+    """Return the result as the table that `studio demo` ends with."""
+    rows = [f"{'':<12}{t('demo.base'):>8}{t('demo.tuned'):>8}"]
+    rows += [f"{name:<12}{result['base'][name]:>7.1f}%{result['tuned'][name]:>7.1f}%" for name in SETS]
+    rows.append(t("demo.merged", diff=f"{result['merge']['max_logit_diff']:.1e}", folder=result["merge"]["folder"]))
+    rows.append(t("demo.seconds", n=result["seconds"]))
+    return "\n".join(rows)
+
+
+def _percent(scores: dict[str, Any], tests: list[str], who: str) -> dict[str, float]:
+    """Identity: name and maker right; the others: exact match."""
+    metrics = ("right", "exact", "exact")
+    return {name: round(scores[test][who][metric], 1) for name, test, metric in zip(SETS, tests, metrics, strict=True)}

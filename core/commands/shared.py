@@ -1,0 +1,147 @@
+"""What all commands share: the options, words on stderr, one JSON object as the last line of stdout, exit codes."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.duration import spoken
+from core.errors import Problem, SettingsError, StudioError
+from core.runs import events, process, supervisor
+from core.runs.follow import follow
+from core.wording import Translator, languages, words
+from core.workspace import Workspace
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", envvar="STUDIO_WORKSPACE", help="Folder for data, runs and models.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")]
+WORKSPACE = Path("workspace")
+
+
+def language() -> str:
+    """Return the language of the terminal, English when the studio does not speak it."""
+    wanted = (os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")[:2]
+    return wanted if wanted in languages() else "en"
+
+
+def translator() -> Translator:
+    return words(language())
+
+
+def open_workspace(root: Path) -> Workspace:
+    """Open the workspace; whoever types commands owns the machine, so that every path may be read and written."""
+    return Workspace.at(root, (Path("/").resolve(),))
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def answer(values: dict[str, Any], as_json: bool, text: str) -> None:
+    """Print the result of a command: as the JSON last line, or as text."""
+    print(json.dumps(values, ensure_ascii=False) if as_json else text, flush=True)
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Turn StudioErrors of a command into three sentences on stderr, a JSON line where asked, and exit code 1."""
+
+    @wraps(function)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            function(*arguments, **options)
+        except StudioError as error:
+            say(error.say(language()))
+            if options.get("as_json"):
+                found = [{**each.to_dict(), "text": each.say(language())} for each in error.problems]
+                print(json.dumps({"status": "error", "problems": found}, ensure_ascii=False), flush=True)
+            usage = isinstance(error, SettingsError) and error.problems[0].code.startswith("usage.")
+            raise typer.Exit(2 if usage else 1) from error
+
+    return run
+
+
+def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:
+    """Start the worker of a job, tell its progress on stderr, and return its result with its status.
+
+    The first Ctrl-C asks the worker to save and stop; the second leaves it running in the background.
+
+    Raises:
+        RunError: if it failed or was lost.
+    """
+    t = translator()
+    thread = supervisor.launch(job, worker)
+    teller = _Teller(t)
+    stream = follow(job)
+    while True:
+        try:
+            event = next(stream, None)
+            if event is None:
+                break
+            teller.tell(event)
+        except KeyboardInterrupt as interrupt:
+            if (job / "stop").exists():
+                say(t("cli.interrupted", name=job.name))
+                raise typer.Exit(130) from interrupt
+            process.ask_to_stop(job)
+            say(t("cli.stopping"))
+            stream = follow(job)  # an interrupted generator is over; tell again from where the teller stands
+            teller.skip()
+    thread.join()
+    last = process.last_event(job)
+    result = last.result if isinstance(last, events.RunFinished) else {}
+    return {"status": process.status(job), **result}
+
+
+class _Teller:
+    """Words for the events of a job, at most a few lines a second."""
+
+    def __init__(self, t: Translator) -> None:
+        self._t = t
+        self._total = 0
+        self._seen = 0
+        self._to_skip = 0
+
+    def skip(self) -> None:
+        """Leave out the events that were told already, when the log is read again from its start."""
+        self._to_skip, self._seen = self._seen, 0
+
+    def tell(self, event: events.Event) -> None:
+        self._seen += 1
+        if self._seen <= self._to_skip:
+            return
+        text = self._words(event)
+        if text:
+            say(text)
+
+    def _words(self, event: events.Event) -> str:
+        t = self._t
+        match event:
+            case events.Phase():
+                return t("cli.phase", name=t(f"phase.{event.name}"))
+            case events.RunStarted():
+                self._total = event.total_steps
+            case events.StepFinished() if event.step % max(1, self._total // 40) == 0 or event.step == self._total:
+                return t(
+                    "cli.step",
+                    step=event.step,
+                    total=self._total,
+                    loss=f"{event.loss:.3f}",
+                    rate=f"{event.learning_rate:.2g}",
+                    speed=f"{event.tokens_per_second:,.0f}",
+                    left=spoken(event.seconds_left, t),
+                )
+            case events.Validated():
+                return t("cli.validated", step=event.step, loss=f"{event.loss:.3f}")
+            case events.CheckpointSaved():
+                return t("cli.saved", path=event.path)
+            case events.Progress():
+                return t("cli.progress", done=event.done, total=event.total, left=spoken(event.seconds_left, t))
+            case events.Warned():
+                return t("cli.warning", text=Problem(event.code, event.where, event.values).say(language()))
+        return ""

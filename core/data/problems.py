@@ -1,0 +1,34 @@
+"""A list of problems that grows while a file is read, so that a person sees all of them and not only the first."""
+
+from typing import Any
+
+from core.errors import DataError, Problem, problem
+
+LISTED = 20  # chosen by us: more than that are hardly read, and the count tells the rest
+
+
+class Problems:
+    """Collects problems of one file; only the first 20 are kept, the others counted."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._kept: list[Problem] = []
+        self.count = 0
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def add(self, code: str, where: str, **values: Any) -> None:
+        self.count += 1
+        if len(self._kept) < LISTED:
+            self._kept.append(problem(code, where, **values))
+
+    def listed(self) -> list[Problem]:
+        """Return the kept problems, with one more that counts the rest."""
+        rest = self.count - len(self._kept)
+        return [*self._kept, *([problem("data.more", self._where, count=rest)] if rest else [])]
+
+    def stop_if_any(self) -> None:
+        """Raise DataError with all of them, if there are any."""
+        if self:
+            raise DataError(*self.listed())

@@ -1,0 +1,1 @@
+"""Evaluation: base and tuned model answer the same questions, and the answers are scored."""

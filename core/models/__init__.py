@@ -1,0 +1,1 @@
+"""Base models: finding and checking a folder, and loading it."""

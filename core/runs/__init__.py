@@ -1,0 +1,1 @@
+"""The run directory: where the interface and the engine meet."""

@@ -1,0 +1,138 @@
+"""A run is a directory; everything about it is read from there.
+
+runs/2026-11-20_1432_starter/
+  config.yaml    what was asked and resolved, written once, before the start; never a secret
+  events.jsonl   written by the worker alone       worker.log, worker.pid, stop      see `process`
+  checkpoints/step-000200/     complete (it has a COMPLETE marker) or absent
+  final/         the adapter with tokenizer and template, loadable by transformers and peft without the studio
+  evaluations/NAME/, merges/NAME/     jobs of the same kind: config.yaml, events.jsonl, worker.log, worker.pid
+  scores/NAME.json                    one file for each finished evaluation
+"""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from core.errors import RunError, problem
+from core.runs import process
+from core.settings import RunSettings, from_dict
+from core.workspace import Workspace, checked_name
+
+COMPLETE = "COMPLETE"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run. Cheap to make; reads its directory when asked."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return read_config(self.path)
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        return from_dict(self.config["settings"])
+
+    @property
+    def status(self) -> process.Status:
+        return process.status(self.path)
+
+    @property
+    def log(self) -> Path:
+        return self.path / "events.jsonl"
+
+    def checkpoints(self) -> list[Path]:
+        """Return the complete checkpoints, oldest first."""
+        return sorted(marker.parent for marker in self.path.glob(f"checkpoints/step-*/{COMPLETE}"))
+
+    def adapter(self) -> Path | None:
+        """Return the folder of the adapter to use: the final one, else the last complete checkpoint's."""
+        final = self.path / "final"
+        if (final / COMPLETE).exists():
+            return final
+        saved = self.checkpoints()
+        return saved[-1] if saved else None
+
+    def require_adapter(self) -> Path:
+        """Return `adapter()`.
+
+        Raises:
+            RunError: if nothing was saved yet.
+        """
+        adapter = self.adapter()
+        if adapter is None:
+            raise RunError(problem("run.no_adapter", self.name, status=self.status))
+        return adapter
+
+    def jobs(self, kind: Literal["evaluations", "merges"]) -> list[Path]:
+        """Return the job directories of a kind, oldest first."""
+        return sorted(config.parent for config in self.path.glob(f"{kind}/*/config.yaml"))
+
+
+def find(workspace: Workspace, name: str) -> Run:
+    """Return the run called `name`.
+
+    Raises:
+        RunError: if there is none.
+        PathError: if the name is not a name.
+    """
+    path = workspace.runs / checked_name(name)
+    if not (path / "config.yaml").exists():
+        known = ", ".join(run.name for run in listing(workspace)[:5]) or "–"
+        raise RunError(problem("run.missing", name, known=known))
+    return Run(path)
+
+
+def listing(workspace: Workspace) -> list[Run]:
+    """Return all runs, newest first."""
+    return [Run(config.parent) for config in sorted(workspace.runs.glob("*/config.yaml"), reverse=True)]
+
+
+def create(parent: Path, name: str, config: Mapping[str, Any]) -> Path:
+    """Make a job directory `parent/DATE_TIME_name` with its config and return it; a taken name gets a number."""
+    stem = f"{time.strftime('%Y-%m-%d_%H%M%S')}_{checked_name(name)}"
+    for number in range(1, 1000):
+        path = parent / (stem if number == 1 else f"{stem}_{number}")
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+    aside = path / "config.yaml.part"
+    aside.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    aside.replace(path / "config.yaml")
+    return path
+
+
+def read_config(job: Path) -> dict[str, Any]:
+    """Return the config of a job directory."""
+    return yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))
+
+
+def delete(workspace: Workspace, run: Run) -> Path:
+    """Move a run to the trash and return where it lies now.
+
+    Raises:
+        RunError: while it, or one of its evaluations or merges, is running.
+    """
+    busy = [job for job in (run.path, *run.jobs("evaluations"), *run.jobs("merges")) if process.worker_pid(job)]
+    if busy:
+        raise RunError(problem("run.busy", run.name))
+    trash = workspace.root / "trash"
+    trash.mkdir(exist_ok=True)
+    target = trash / run.name
+    while target.exists():
+        target = target.with_name(target.name + "_")
+    return Path(shutil.move(run.path, target))

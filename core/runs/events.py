@@ -1,0 +1,146 @@
+"""The event log of a job: one JSON object a line, only ever appended to.
+
+The worker is the only writer. Anyone may read, at any time, from any byte offset.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """The worker began something that takes a while: `checking_data`, `loading_model`, `training`, `saving` …"""
+
+    event: ClassVar[str] = "phase"
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted:
+    """What was resolved before the first step."""
+
+    event: ClassVar[str] = "run_started"
+    total_steps: int
+    examples: int
+    validation_examples: int
+    tokens: int  # learnt tokens in one pass over the data
+    dropped: int  # examples left out because they are longer than the cutoff
+    trainable_parameters: int
+    device: str
+    micro_batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFinished:
+    event: ClassVar[str] = "step_finished"
+    step: int
+    epoch: float
+    loss: float  # nats per learnt token, mean over the global batch
+    learning_rate: float
+    grad_norm: float
+    tokens: int  # learnt tokens in the global batch
+    tokens_per_second: float  # all tokens, context included
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    event: ClassVar[str] = "validated"
+    step: int
+    loss: float  # nats per learnt token, weighted by tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSaved:
+    event: ClassVar[str] = "checkpoint_saved"
+    step: int
+    path: str  # relative to the run directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """So many of so many are done: answers of an evaluation, tensors of a merge."""
+
+    event: ClassVar[str] = "progress"
+    done: int
+    total: int
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """Something the person should know; `code` and `values` fill `error.<code>.*` of the locale files."""
+
+    event: ClassVar[str] = "warned"
+    code: str
+    where: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFinished:
+    """The job did what it was asked. `result` is small: scores, differences, a folder."""
+
+    event: ClassVar[str] = "run_finished"
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStopped:
+    event: ClassVar[str] = "run_stopped"
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFailed:
+    """`problems` are dicts of `core.errors.Problem`; `details` the trace for a bug report, empty for our own errors."""
+
+    event: ClassVar[str] = "run_failed"
+    problems: list[dict[str, Any]]
+    details: str = ""
+
+
+Event = (
+    Phase | RunStarted | StepFinished | Validated | CheckpointSaved | Progress | Warned | RunFinished | RunStopped
+    | RunFailed
+)  # fmt: skip
+_KINDS: dict[str, Any] = {kind.event: kind for kind in get_args(Event)}
+ENDS = ("run_finished", "run_failed", "run_stopped")
+
+
+def append(log: Path, event: Event) -> None:
+    """Append one event and hand it to the operating system, so that a crash right after loses nothing."""
+    line = json.dumps({"time": time.time(), "event": event.event, **asdict(event)}, ensure_ascii=False) + "\n"
+    with log.open("ab") as file:
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_from(log: Path, offset: int = 0) -> tuple[list[Event], int]:
+    """Return the whole events after byte `offset`, and the offset to pass next time.
+
+    A half-written last line is left for the next call. Kinds and fields this version does not know are skipped, so that
+    an older studio can open the run of a newer one.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    whole = data[: data.rfind(b"\n") + 1]
+    events: list[Event] = []
+    for line in whole.split(b"\n"):
+        if not line.strip():
+            continue
+        values: dict[str, Any] = json.loads(line)
+        kind = _KINDS.get(values.pop("event", ""))
+        if kind is not None:
+            known = kind.__dataclass_fields__
+            events.append(kind(**{key: value for key, value in values.items() if key in known}))
+    return events, offset + len(whole)

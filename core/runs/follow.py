@@ -1,0 +1,40 @@
+"""Follow a job from outside, until it ends: what the command line does, and anything else that waits."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.errors import Problem, RunError, problem
+from core.runs import events, process, supervisor
+
+
+def follow(job: Path, seconds: float = 0.2) -> Iterator[events.Event]:
+    """Yield the events of a job as they come, until its worker has ended.
+
+    Raises:
+        RunError: if the job failed, with its problems, or if its worker was lost.
+    """
+    offset = 0
+    while True:
+        state = process.status(job)
+        seen, offset = events.read_from(job / "events.jsonl", offset)
+        yield from seen
+        if state not in ("running", "queued"):
+            break
+        time.sleep(seconds)
+    if state == "failed":
+        failed = process.last_event(job)
+        raise RunError(*(Problem(**each) for each in failed.problems))  # type: ignore[union-attr]
+    if state == "lost":
+        raise RunError(lost(job))
+
+
+def lost(job: Path) -> Problem:
+    """Return the words for a job whose worker is gone without a word, and what of it is saved."""
+    code = supervisor.exit_code(job)
+    saved = sorted(each.parent.name for each in job.glob("checkpoints/step-*/COMPLETE"))
+    values = {
+        "signal": -code if code is not None and code < 0 else "?",
+        "saved": saved[-1].removeprefix("step-") if saved else "",
+    }
+    return problem("run.lost_with_checkpoint" if saved else "run.lost", job.name, **values)

@@ -1,0 +1,112 @@
+"""Start, stop and watch the worker process of a job. A job is never tied to a browser tab or to the web process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from core.runs import events
+
+Status = Literal["queued", "running", "finished", "failed", "stopped", "lost"]
+
+# A worker gets what it needs to run and to find models, and nothing else: no keys of other services.
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "HF_HOME", "HF_HUB_CACHE",
+              "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "OMP_NUM_THREADS",
+              "SYSTEMROOT", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")  # fmt: skip
+_PROJECT = Path(__file__).parent.parent.parent
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment of a worker."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**kept, "PYTHONPATH": str(_PROJECT), "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+
+
+def start(job: Path, module: str) -> subprocess.Popen[bytes]:
+    """Start `python -m module JOB` and return the process.
+
+    The worker gets a session of its own, so that closing the studio does not end it. Whoever called should wait for the
+    process, lest it stays as a zombie; `status` does not mind.
+    """
+    with (job / "worker.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(job)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=worker_environment(),
+            cwd=job,
+            start_new_session=True,
+        )
+    aside = job / "worker.pid.part"
+    aside.write_text(f"{process.pid} {_started(process.pid)}")
+    aside.replace(job / "worker.pid")
+    return process
+
+
+def ask_to_stop(job: Path) -> None:
+    """Ask the worker to save and stop after the current step. It looks for this file once a step."""
+    (job / "stop").touch()
+
+
+def kill(job: Path) -> None:
+    """End the worker of this job at once, if it is still the process that was started for it."""
+    pid = worker_pid(job)
+    if pid is not None:
+        psutil.Process(pid).kill()
+
+
+def worker_pid(job: Path) -> int | None:
+    """Return the process id of the job's worker while it lives, else None."""
+    try:
+        pid, _, started = (job / "worker.pid").read_text().partition(" ")
+    except FileNotFoundError:
+        return None
+    now = _started(int(pid))
+    # Start times are computed from the boot time, which a clock correction may move by a second.
+    return int(pid) if now and started and abs(float(now) - float(started)) < 2 else None
+
+
+def status(job: Path) -> Status:
+    """Tell the state of a job from its directory alone.
+
+    "lost" means that the worker is gone and has not said why: killed, out of memory, machine restarted.
+    """
+    alive = worker_pid(job) is not None  # before the log is read: a worker writes its end first and leaves then
+    last = last_event(job)
+    if last is not None and last.event in events.ENDS:
+        return last.event.removeprefix("run_")  # type: ignore[return-value]
+    if alive:
+        return "running"
+    return "lost" if (job / "worker.pid").exists() else "queued"
+
+
+def last_event(job: Path) -> events.Event | None:
+    """Return the last whole event, reading only the end of the log."""
+    log = job / "events.jsonl"
+    try:
+        size = log.stat().st_size
+    except FileNotFoundError:
+        return None
+    for window in (4096, 262_144, size):
+        start = max(0, size - window)
+        with log.open("rb") as file:
+            file.seek(start)
+            tail = file.read()
+        first = 0 if start == 0 else tail.find(b"\n") + 1
+        if start == 0 or (first and b"\n" in tail[first:]):
+            found, _ = events.read_from(log, start + first)
+            return found[-1] if found else None
+    return None
+
+
+def _started(pid: int) -> str:
+    """Return the start time of a process, or "" when it does not run. It tells a reused process id from the worker's."""
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""

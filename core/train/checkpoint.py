@@ -1,0 +1,32 @@
+"""Write what was learnt so that it is complete or absent, even when the machine dies half-way."""
+
+import os
+import shutil
+from pathlib import Path
+
+from peft import PeftModel
+
+from core.models import folder as models
+from core.runs.directory import COMPLETE
+
+
+def save(model: PeftModel, model_folder: Path, target: Path) -> None:
+    """Write adapter, tokenizer and template into `target`: complete or absent, even when killed half-way."""
+    aside = target.with_name(target.name + ".part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    model.save_pretrained(aside, safe_serialization=True)
+    models.copy_tokenizer(model_folder, aside)
+    (aside / COMPLETE).touch()
+    for file in (*aside.iterdir(), aside):
+        _to_disk(file)
+    aside.replace(target)
+
+
+def _to_disk(path: Path) -> None:
+    """Make sure that a file or folder survives a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,76 @@
+"""Check everything a run needs and write its directory. No torch: the page does this before it starts the worker."""
+
+import importlib.metadata
+import platform
+import time
+from typing import Any
+
+from core.data.registry import Registry
+from core.errors import StudioError
+from core.models import folder as models
+from core.prompts.store import PromptStore
+from core.runs.directory import Run, create
+from core.settings import RunSettings
+from core.train.plan import plan
+from core.workspace import Workspace, checked_name, require_space, slug
+
+_SHOWN = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "finetune-studio")
+
+
+def prepare(workspace: Workspace, settings: RunSettings) -> Run:
+    """Return a new run, ready to be started with `supervisor.launch(run.path, "core.train.worker")`.
+
+    Raises:
+        StudioError: with every problem of the data, the prompt and the model; then no directory was made.
+    """
+    registry = Registry(workspace)
+    problems = []
+    for name in dict.fromkeys((*settings.data.train, *settings.data.test)):
+        try:
+            registry.verify(name)
+        except StudioError as error:
+            problems += error.problems
+    for look in (
+        lambda: models.find_model(workspace, settings.model.path),
+        lambda: PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks),
+        lambda: settings.name and checked_name(settings.name),
+    ):
+        try:
+            look()
+        except StudioError as error:
+            if error.problems[0].code != "model.not_cached":  # the worker downloads it
+                problems += error.problems
+    if problems:
+        raise StudioError(*problems)
+    expected = plan(workspace, settings)
+    require_space(workspace.runs, expected.adapter_bytes * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
+    name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
+    return Run(create(workspace.runs, name, _config(workspace, registry, settings)))
+
+
+def _config(workspace: Workspace, registry: Registry, settings: RunSettings) -> dict[str, Any]:
+    prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
+    try:
+        model = models.find_model(workspace, settings.model.path)
+        base = {"path": settings.model.path, "folder": str(model), "fingerprint": models.fingerprint(model)}
+    except StudioError:  # a hub model that the worker downloads; it records what it got as `model.json`
+        base = {"path": settings.model.path, "folder": None, "fingerprint": None}
+    entries = [registry.get(each) for each in dict.fromkeys((*settings.data.train, *settings.data.test))]
+    return {
+        "kind": "train",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "workspace": str(workspace.root),
+        "allow": [str(each) for each in workspace.allow],
+        "settings": settings.model_dump(mode="json"),
+        "data": [{"name": each.name, "file": str(each.file), "sha1": each.sha1} for each in entries],
+        "model": base,
+        "prompt": {"name": prompt.name, "version": prompt.version, "text": prompt.text, "sha256": prompt.sha256},
+        "versions": {"python": platform.python_version(), **{each: _version(each) for each in _SHOWN}},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,120 @@
+"""The process that trains: `python -m core.train.worker RUN_DIR`.
+
+It reads config.yaml, writes events.jsonl, checkpoints and final/, and looks once a step whether it should stop.
+"""
+
+import shutil
+import signal
+from pathlib import Path
+
+import torch
+
+from core.data.registry import Registry
+from core.models import folder as models
+from core.models.load import load_base, pick_device
+from core.render.tokenizer import ChatTokenizer
+from core.runs import events
+from core.runs.directory import Run
+from core.runs.work import run_worker
+from core.train.checkpoint import save
+from core.train.examples import RunData, run_data
+from core.train.trainer import Trainer, learnt, with_lora
+from core.workspace import Workspace
+
+
+def work(job: Path) -> None:
+    """Train the run in `job` until it is done or asked to stop."""
+    run = Run(job)
+    signal.signal(signal.SIGTERM, lambda *_: (job / "stop").touch())  # a polite end saves, as Stop does
+    _say(run, events.Phase(name="checking_data"))
+    workspace = Workspace.at(run.config["workspace"], tuple(run.config["allow"]))
+    model_folder = models.find_model(workspace, run.settings.model.path, download=True)
+    tokenizer = ChatTokenizer.load(model_folder)
+    data = _verified_data(run, workspace, model_folder)
+    _say(run, events.Phase(name="loading_model"))
+    torch.manual_seed(run.settings.seed)
+    base = load_base(model_folder, four_bit=run.settings.method.name == "qlora", train=True)
+    trainer = Trainer(with_lora(base, run.settings), data.train, tokenizer.pad_id, run.settings)
+    _say(
+        run,
+        events.RunStarted(
+            total_steps=trainer.total_steps,
+            examples=len(data.train),
+            validation_examples=len(data.validation),
+            tokens=sum(map(learnt, data.train)),
+            dropped=data.dropped,
+            trainable_parameters=trainer.trainable_parameters,
+            device=pick_device(),
+            micro_batch_size=trainer.micro_batch_size,
+        ),
+    )
+    _say(run, events.Phase(name="training"))
+    step = _train(run, trainer, data, model_folder)
+    _say(run, events.Phase(name="saving"))
+    save(trainer.model, model_folder, run.path / "final")
+    if step < trainer.total_steps:
+        _say(run, events.RunStopped(step=step))
+    else:
+        _say(run, events.RunFinished(result={"steps": step}))
+
+
+def _train(run: Run, trainer: Trainer, data: RunData, model_folder: Path) -> int:
+    """Take the steps and return how many were taken."""
+    settings, total = run.settings, trainer.total_steps
+    validate_every = settings.log.validate_every_steps or max(1, total // 10)
+    spent, tokens, done = 0.0, 0, 0
+    for step in trainer.steps():
+        done = step.step
+        spent += step.seconds
+        tokens += step.tokens
+        if done % settings.log.every_steps == 0 or done == total:
+            _say(
+                run,
+                events.StepFinished(
+                    step=done,
+                    epoch=round(step.epoch, 4),
+                    loss=step.loss,
+                    learning_rate=step.learning_rate,
+                    grad_norm=step.grad_norm,
+                    tokens=step.learnt_tokens,
+                    tokens_per_second=round(tokens / spent, 1),
+                    seconds_left=round(spent / done * (total - done), 1),
+                ),
+            )
+        if data.validation and (done % validate_every == 0 or done == total):
+            _say(run, events.Validated(step=done, loss=trainer.validate(data.validation)))
+        if done % settings.checkpoint.every_steps == 0 and done < total:
+            save(trainer.model, model_folder, run.path / "checkpoints" / f"step-{done:06d}")
+            _say(run, events.CheckpointSaved(step=done, path=f"checkpoints/step-{done:06d}"))
+            for old in run.checkpoints()[: -settings.checkpoint.keep]:
+                shutil.rmtree(old)
+        if (run.path / "stop").exists():
+            break
+    return done
+
+
+def _verified_data(run: Run, workspace: Workspace, model_folder: Path) -> RunData:
+    """Return the run's data, after checking that every file is the one the run was prepared with."""
+    registry = Registry(workspace)
+    for name in (*run.settings.data.train, *run.settings.data.test):
+        registry.verify(name)
+    data = run_data(
+        [registry.get(name) for name in run.settings.data.train],
+        model_folder,
+        run.config["prompt"]["text"],
+        cutoff_len=run.settings.batch.cutoff_len,
+        validation_share=run.settings.data.validation_share,
+        seed=run.settings.seed,
+    )
+    if data.dropped:
+        values = {"dropped": data.dropped, "cutoff": run.settings.batch.cutoff_len}
+        _say(run, events.Warned(code="plan.dropped", where="batch.cutoff_len", values=values))
+    return data
+
+
+def _say(run: Run, event: events.Event) -> None:
+    events.append(run.log, event)
+
+
+if __name__ == "__main__":
+    run_worker(work)

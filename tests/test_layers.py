@@ -1,0 +1,90 @@
+"""Who may import whom. The table is the architecture; change it on purpose or not at all."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+WORDS = {"core.wording", "core.errors", "core.records", "core.workspace", "core.duration"}
+MAY_IMPORT = {  # package -> packages of ours it may import (its own modules always)
+    "core.wording": set(),
+    "core.errors": {"core.wording"},
+    "core.duration": {"core.wording"},
+    "core.records": set(),
+    "core.workspace": {"core.errors"},
+    "core.settings": {"core.errors"},
+    "core.prompts": WORDS,
+    "core.data": WORDS,
+    "core.render": WORDS,
+    "core.models": WORDS,
+    "core.runs": WORDS | {"core.settings"},
+    "core.train": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
+    "core.evaluate": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
+    "core.chat": WORDS | {"core.settings", "core.prompts", "core.render", "core.models", "core.runs"},
+    "core.merge": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
+    "core.starter": WORDS | {"core.render", "core.data"},
+    "core.commands": WORDS | {"core.settings", "core.data", "core.prompts", "core.models", "core.runs", "core.train",
+                              "core.evaluate", "core.chat", "core.merge"},
+    "core.cli": WORDS | {"core.commands"},
+    "app": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs", "core.train",
+                    "core.evaluate", "core.chat", "core.merge"},
+}  # fmt: skip
+HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "gradio", "fastapi", "pandas"}
+MAY_USE = {  # heavy third parties that a module, or a package, may import
+    "app": {"gradio", "fastapi", "pandas"},
+    "core.models.load": {"torch", "transformers", "peft"},
+    "core.train.trainer": {"torch", "transformers", "peft"},
+    "core.train.worker": {"torch"},
+    "core.train.checkpoint": {"peft"},
+    "core.evaluate.generate": {"torch", "transformers", "peft"},
+    "core.evaluate.worker": {"torch", "transformers", "peft"},
+    "core.chat.worker": {"torch", "transformers", "peft"},
+    "core.chat.generate": {"torch", "transformers", "peft"},
+    "core.merge.worker": {"torch", "transformers", "peft"},
+    "core.merge.parity": {"torch", "transformers", "peft"},
+    "core.starter": {"torch", "transformers"},
+}
+
+
+def package_of(module: str) -> str:
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "core" else parts[0]
+
+
+def allowed_heavy(module: str) -> set[str]:
+    return MAY_USE.get(module, set()) | MAY_USE.get(package_of(module), set())
+
+
+def imports(path: Path) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):  # imports inside functions count too
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        if isinstance(node, ast.ImportFrom) and node.module == "core":
+            found += [(node.lineno, f"core.{alias.name}") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.lineno, node.module or ""))
+    return found
+
+
+def test_imports_follow_the_table():
+    wrong = []
+    for path in [*ROOT.glob("core/**/*.py"), *ROOT.glob("app/**/*.py")]:
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if module in ("core", "app"):
+            continue
+        here = package_of(module)
+        assert here in MAY_IMPORT, f"{here} is not in the table"
+        for line, name in imports(path):
+            top, there = name.split(".")[0], package_of(name)
+            ours = top in ("core", "app") and there not in (here, "core") and there not in MAY_IMPORT[here]
+            if ours or (top in HEAVY and top not in allowed_heavy(module)):
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_web_process_and_the_command_line_import_nothing_heavy():
+    script = "import sys, app.server, core.cli; print(*sorted(sys.modules.keys() & {'torch', 'transformers', 'peft'}))"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == ""
