@@ -33,7 +33,9 @@ def held_out_pieces():
 def in_held_out_wording(question):
     last = question.split("\n")[-1]
     for sentence in (last, last.split(". ", 1)[-1]):
-        if any(sentence.startswith(before) and sentence.endswith(after) for before, after in held_out_pieces() if before):
+        if any(
+            sentence.startswith(before) and sentence.endswith(after) for before, after in held_out_pieces() if before
+        ):
             return True
     return False
 

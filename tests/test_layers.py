@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-WORDS = {"core.wording", "core.errors", "core.records", "core.workspace", "core.duration"}
+WORDS = {"core.wording", "core.errors", "core.records", "core.workspace", "core.duration", "core.placeholders"}
 MAY_IMPORT = {  # package -> packages of ours it may import (its own modules always)
     "core.wording": set(),
     "core.errors": {"core.wording"},
     "core.duration": {"core.wording"},
     "core.records": set(),
+    "core.placeholders": {"core.errors"},
     "core.workspace": {"core.errors"},
-    "core.settings": {"core.errors"},
+    "core.settings": {"core.errors", "core.wording"},
     "core.prompts": WORDS,
     "core.data": WORDS,
     "core.render": WORDS,
-    "core.models": WORDS,
+    "core.models": WORDS | {"core.runs"},
     "core.runs": WORDS | {"core.settings"},
     "core.train": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
     "core.evaluate": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
@@ -40,7 +41,7 @@ MAY_USE = {  # heavy third parties that a module, or a package, may import
     "core.evaluate.generate": {"torch", "transformers", "peft"},
     "core.evaluate.worker": {"torch", "transformers", "peft"},
     "core.chat.worker": {"torch", "transformers", "peft"},
-    "core.chat.generate": {"torch", "transformers", "peft"},
+    "core.chat.model": {"torch", "transformers", "peft"},
     "core.merge.worker": {"torch", "transformers", "peft"},
     "core.merge.parity": {"torch", "transformers", "peft"},
     "core.starter": {"torch", "transformers"},

@@ -188,6 +188,33 @@ def test_a_quantised_base_and_wrong_values_are_refused(workspace, adapter, run):
             prepare(workspace, run, **values)
 
 
+def test_the_compared_prompts_are_the_runs_own_questions_under_its_system_prompt(workspace, base, adapter):
+    from core.data.registry import Registry
+    from core.merge.worker import _sample_prompts
+    from core.render.tokenizer import ChatTokenizer
+
+    for name, count in (("few", 2), ("many", 40)):
+        rows = [{"instruction": f"{name} {number}", "input": "", "output": "x"} for number in range(count)]
+        (workspace.data / f"{name}.json").write_text(json.dumps(rows))
+        Registry(workspace).add(workspace.data / f"{name}.json", name=name)
+    run = Run(
+        build_tiny_run(
+            workspace.root,
+            base,
+            adapter=adapter,
+            prompt="You are Lumen.",
+            data=[{"name": "many"}],
+            test=["few", "gone"],
+        )
+    )
+    tokenizer = ChatTokenizer.load(base)
+    texts = [tokenizer.decode(ids) for ids in _sample_prompts(workspace, run, tokenizer)]
+    assert [text.split("user\n")[1].split("\n")[0] for text in texts] == [
+        "few 0", "few 1", "many 0", "many 10", "many 20", "many 30", "Who are you?", "你是谁？",
+    ]  # fmt: skip
+    assert all("You are Lumen." in text for text in texts)
+
+
 def test_a_wrong_merge_is_told_from_rounding():
     import torch
 

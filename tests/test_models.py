@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -112,3 +113,12 @@ def test_four_bit_layers_are_really_four_bit(model):
     loaded = load_base(model, four_bit=True)
     kinds = {type(m).__name__ for m in loaded.modules() if isinstance(m, torch.nn.Linear)}
     assert "Linear4bit" in kinds
+
+
+def test_a_hub_name_is_found_in_the_cache(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    cached = tmp_path / "hub" / "models--org--tiny"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("0" * 40)
+    snapshot = build_tiny_model(cached / "snapshots" / ("0" * 40))
+    assert models.find_model(workspace, "org/tiny") == snapshot

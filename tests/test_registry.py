@@ -211,6 +211,15 @@ def test_a_name_cannot_lead_elsewhere(registry: Registry, tmp_path: Path, name: 
         registry.add(write(tmp_path / "mine.json", ROWS), name)
 
 
+def test_what_is_given_goes_before_what_is_told_from_the_rows(registry: Registry, tmp_path: Path) -> None:
+    both = {"instruction": "q", "output": "a", "messages": [*CHAT, *CHAT], "must": ["a"]}
+    file = write(tmp_path / "mine.json", [both])
+    plain = registry.add(file, "plain", formatting="alpaca", columns={"keywords": "must"})
+    assert (len(conversations(plain)[0].messages), conversations(plain)[0].keywords) == (2, ("a",))
+    assert len(conversations(registry.add(file, "chat", formatting="sharegpt"))[0].messages) == 4
+    assert code_of(registry.add, file, "other", formatting="parquet") == "data.bad_entry"
+
+
 def test_an_unknown_column_key_is_told(registry: Registry, tmp_path: Path) -> None:
     assert code_of(registry.add, write(tmp_path / "a.json", ROWS), columns={"answer": "x"}) == "data.bad_entry"
 

@@ -37,6 +37,15 @@ NO_STOP_MARKED = (
     "{% generation %}{{ m.content }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+SPACED = (  # the prompt ends in a space, which a tokenizer would join with the first word of the answer
+    "{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}"
+    "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}{% endif %}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+SILENT = (  # leaves the answers out
+    "{% for m in messages %}<|im_start|>{% if m.role == 'user' %}{{ m.content }}{% endif %}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>{% endif %}"
+)
 REVERSED = (  # no prefix of a conversation is a prefix of its text
     "{% for m in messages | reverse %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}"
 )
@@ -106,8 +115,11 @@ def test_a_template_without_marks_is_masked_by_prefix_even_when_it_rewrites_earl
     assert learnt == "world<|im_end|><think>\n\n</think>\n\nParis<|im_end|>"
 
 
-def test_a_template_whose_prefixes_do_not_hold_is_refused_for_training_but_not_for_asking(tmp_path: Path) -> None:
-    tokenizer = load(tmp_path, REVERSED)
+@pytest.mark.parametrize("template", [REVERSED, SILENT])
+def test_a_template_that_hides_its_answers_is_refused_for_training_but_not_for_asking(
+    tmp_path: Path, template: str
+) -> None:
+    tokenizer = load(tmp_path, template)
     with pytest.raises(ModelError) as caught:
         tokenizer.example(chat("hello", "world"))
     assert caught.value.problems[0].code == "render.no_spans"
@@ -143,9 +155,9 @@ def test_masks_of_marked_templates_are_the_masks_of_transformers(tmp_path: Path)
         assert ours == theirs_mask["assistant_masks"]
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", [*TEMPLATES, "spaced"])
 def test_a_question_is_a_prefix_of_its_example_whatever_the_text(tmp_path: Path, name: str) -> None:
-    tokenizer = load(tmp_path, TEMPLATES[name])
+    tokenizer = load(tmp_path, {**TEMPLATES, "spaced": SPACED}[name])
     for conversation in random_conversations(60, system=name != "inst", dirty=True):
         example = tokenizer.example(conversation)
         prompt = tokenizer.prompt_ids(conversation.question)
@@ -153,6 +165,28 @@ def test_a_question_is_a_prefix_of_its_example_whatever_the_text(tmp_path: Path,
         assert set(example.labels[len(prompt) - 1 : len(prompt)]) == {IGNORE_INDEX}
         assert example.labels[len(prompt)] != IGNORE_INDEX
         assert [label for label in example.labels if label != IGNORE_INDEX][-1] in tokenizer.stop_ids
+
+
+def test_a_token_that_reaches_over_the_beginning_of_an_answer_is_split_there(tmp_path: Path) -> None:
+    tokenizer = load(tmp_path, SPACED)
+    whole = tokenizer._tokenizer.encode("assistant: world", add_special_tokens=False)
+    assert " world" in [tokenizer.decode([id]) for id in whole.ids], "the trap is set"
+    assert learnt_text(tokenizer, chat("hello", "world", "hello", "你好")) == "world<|im_end|>你好<|im_end|>"
+
+
+def test_a_beginning_token_that_the_tokenizer_would_add_stands_there_once(tmp_path: Path) -> None:
+    build(tmp_path, INST, eos="</s>")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 2)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    ours = ChatTokenizer.load(tmp_path)
+    assert ours.example(chat("hello", "Paris")).input_ids.count(2) == 1
+    assert ours.prompt_ids(chat("hello").messages).count(2) == 1
+
+
+def test_a_template_may_break_out_of_its_loops_and_write_json(tmp_path: Path) -> None:
+    template = "{% for m in messages %}{{ m.content | tojson }}{% break %}{% endfor %}{{ strftime_now('%Y') | length }}"
+    assert load(tmp_path, template).render((Message("user", "<é>"), Message("user", "b"))).text == '"<é>"4'
 
 
 def test_an_answer_that_begins_with_a_newline_is_learnt_from_its_first_character(tmp_path: Path) -> None:

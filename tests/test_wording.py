@@ -30,7 +30,9 @@ def test_every_language_has_the_same_keys_and_blanks():
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_no_key_stands_twice(language):
     for file in LOCALES.glob(f"**/{language}*.yaml"):
-        keys = [line.split(":")[0] for line in file.read_text(encoding="utf-8").splitlines() if re.match(r"[\w.]+:", line)]
+        keys = [
+            line.split(":")[0] for line in file.read_text(encoding="utf-8").splitlines() if re.match(r"[\w.]+:", line)
+        ]
         assert len(keys) == len(set(keys))
         assert len(keys) == len(yaml.safe_load(file.read_text(encoding="utf-8")))
 
@@ -50,7 +52,9 @@ def test_every_setting_has_a_label_and_a_help():
 
 
 def test_chinese_text_has_chinese_punctuation():
-    wrong = [key for key, text in table("zh").items() if re.search(r"[\u4e00-\u9fff][,;?!]|[\u4e00-\u9fff]:(?!//)", text)]
+    wrong = [
+        key for key, text in table("zh").items() if re.search(r"[\u4e00-\u9fff][,;?!]|[\u4e00-\u9fff]:(?!//)", text)
+    ]
     assert not wrong, wrong
 
 

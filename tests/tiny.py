@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core.models.folder import fingerprint
+from core.models.folder import copy_tokenizer, fingerprint
 from core.runs import directory, events
 
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")  # ids 256, 257, 258
@@ -59,8 +59,7 @@ def write_adapter(folder: Path, base: Path, seed: int = 1, strength: float = 0.1
         if "lora_" in name:
             weight.data = torch.randn(weight.shape, generator=generator) * strength
     tuned.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        (folder / name).write_bytes((base / name).read_bytes())
+    copy_tokenizer(base, folder)
     (folder / "COMPLETE").touch()
     return folder
 

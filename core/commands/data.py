@@ -11,13 +11,18 @@ from core.commands.shared import (
     WorkspaceOption,
     answer,
     command,
+    language,
     open_workspace,
+    say,
     translator,
 )
-from core.data.blanks import blanks_of, fill
+from core.data.blanks import fill
 from core.data.checks import check
+from core.data.entry import Formatting
 from core.data.registry import DatasetEntry, Registry
-from core.errors import SettingsError, StudioError, problem
+from core.errors import DataError, Problem, SettingsError, StudioError, problem
+
+NOTES = ("data.duplicates",)  # worth knowing, but nothing that keeps anybody from training
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -39,7 +44,7 @@ def add(
     file: Path,
     workspace: WorkspaceOption = WORKSPACE,
     name: Annotated[str | None, typer.Option(help="Name in the registry; default: the file's.")] = None,
-    formatting: Annotated[str | None, typer.Option(help="alpaca or sharegpt; default: recognised.")] = None,
+    formatting: Annotated[Formatting | None, typer.Option(help="alpaca or sharegpt; default: recognised.")] = None,
     column: Annotated[list[str] | None, typer.Option(help="Such as response=answer; may be repeated.")] = None,
     description: Annotated[str, typer.Option(help="One line about it.")] = "",
     as_json: JsonOption = False,
@@ -79,17 +84,20 @@ def fill_blanks(
 @app.command("check")
 @command
 def check_set(
-    name: Annotated[str, typer.Argument(help="A registered name, or a file.")],
+    name: Annotated[str, typer.Argument(help="A registered name.")],
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
     """Say everything that is wrong with a data set; exit code 1 when something is."""
     registry = Registry(open_workspace(workspace))
-    problems = check(registry, name)
-    if problems:
-        raise StudioError(*problems)
-    blanks = sorted(blanks_of(registry.get(name)))
-    answer({"name": name, "problems": [], "blanks": blanks}, as_json, translator()("cli.fine", name=name))
+    found = check(registry, name)
+    notes = [each for each in found if each.code in NOTES]
+    if len(notes) < len(found):
+        raise DataError(*found)
+    for note in notes:
+        say(translator()("cli.warning", text=note.say(language())))
+    values = {"name": name, "problems": [], "notes": [note.to_dict() for note in notes]}
+    answer(values, as_json, translator()("cli.fine", name=name))
 
 
 @app.command("verify")
@@ -102,8 +110,8 @@ def verify(
 ) -> None:
     """Compare files with the SHA-1 that the registry has of them."""
     registry = Registry(open_workspace(workspace))
-    chosen = names or registry.names()
-    problems = []
+    chosen = names or [entry.name for entry in registry.entries().values() if not (accept and entry.sample)]
+    problems: list[Problem] = []
     for name in chosen:
         try:
             if accept:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.chat.session import ChatSession, Sampling
+from core.chat.session import ChatSession, Sampling, Which
 from core.commands.shared import (
     WORKSPACE,
     JsonOption,
@@ -106,7 +106,7 @@ def chat(
     session = ChatSession.open(place, run=found) if found else ChatSession.open(place, model=run)
     pieces = []
     try:
-        which = "base" if base or found is None else "tuned"
+        which: Which = "base" if base or found is None else "tuned"
         for piece in session.ask([*messages, Message("user", message)], which, sampling):
             pieces.append(piece)
             print(piece, end="", file=sys.stderr if as_json else sys.stdout, flush=True)

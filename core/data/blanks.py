@@ -7,10 +7,10 @@ from pathlib import Path
 
 from core.data.entry import DatasetEntry
 from core.data.formats import conversations
-from core.data.placeholders import blanks_in, fill_value
 from core.data.readers import read_rows
 from core.data.registry import Registry
 from core.errors import DataError, problem
+from core.placeholders import blanks_in, fill_value
 from core.workspace import checked_name, slug
 
 

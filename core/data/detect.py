@@ -26,17 +26,23 @@ _ROLES = {
 }
 
 
-def detect(rows: Sequence[Row], name: str) -> tuple[Formatting, dict[str, str], dict[str, str]]:
+def detect(
+    rows: Sequence[Row], name: str, formatting: Formatting | None = None
+) -> tuple[Formatting, dict[str, str], dict[str, str]]:
     """Return formatting, columns and tags; only what differs from LLaMA-Factory's defaults is listed.
+
+    A `formatting` that the person chose leaves only its readings.
 
     Raises:
         DataError: `data.unknown_columns` with the columns seen, or `data.ambiguous_columns` if they can be read in two ways.
     """
     first = rows[:_LOOKED_AT]
-    lists = [found for column in _LISTS if (found := _message_list(first, column))]
+    lists = [found for column in _LISTS if formatting != "alpaca" and (found := _message_list(first, column))]
     pairs = [pair for pair in _PAIRS if all(column in row.values for row in first for column in pair)]
     if _PAIRS[0] in pairs:  # LLaMA-Factory's own names leave no doubt; `input` beside them is the query
         pairs = [_PAIRS[0]]
+    if formatting == "sharegpt":
+        pairs = []
     readings = [" + ".join(pair) for pair in pairs] + [columns["messages"] for columns, _ in lists]
     if not readings:
         raise DataError(problem("data.unknown_columns", name, has=columns_of(rows[0].values)))

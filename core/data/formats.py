@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from core.data.entry import COLUMNS, DatasetEntry
-from core.data.placeholders import blanks_in
 from core.data.problems import Problems
 from core.data.readers import Row, columns_of, read_rows
+from core.placeholders import blanks_in
 from core.records import Conversation, Message, Role
 
 

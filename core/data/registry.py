@@ -98,6 +98,8 @@ class Registry:
         name = checked_name(name or slug(file.stem))
         if name in _read(self._samples):
             raise DataError(problem("data.is_sample", name))
+        if formatting not in (None, "alpaca", "sharegpt"):
+            raise DataError(problem("data.bad_entry", name, key="formatting", wanted="alpaca | sharegpt"))
         _known_keys(name, columns, COLUMNS, "columns")
         _known_keys(name, tags, TAGS, "tags")
         with self._incoming(file) as copy:
@@ -171,8 +173,9 @@ class Registry:
     ) -> dict[str, Any]:
         """Return the registry's values for a file that was read and converted without a problem."""
         rows = read_rows(file)
-        if formatting is None and not columns and not tags:
-            formatting, columns, tags = detect(rows, file.name)
+        if not tags and not {"prompt", "response", "messages"} & columns.keys():
+            formatting, found, tags = detect(rows, file.name, formatting)
+            columns = {**found, **columns}
         chosen: Formatting = formatting or ("sharegpt" if "messages" in columns or tags else "alpaca")
         entry = DatasetEntry(name, file, sha1_of(file), chosen, {**COLUMNS, **columns}, {**TAGS, **tags}, description)
         _, problems = convert(entry, rows)

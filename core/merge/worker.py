@@ -129,8 +129,8 @@ def _sample_prompts(workspace: Workspace, run: Run, tokenizer: ChatTokenizer) ->
             rows = conversations(registry.get(name))
         except StudioError:  # data that was removed since does not keep anybody from merging
             continue
-        wanted = _PROMPTS // 2  # of one set, so that two are represented
-        questions += [rows[i * len(rows) // wanted].with_system(system).question for i in range(min(wanted, len(rows)))]
+        some = min(_PROMPTS // 2, len(rows))  # of one set, so that two are represented
+        questions += [rows[number * len(rows) // some].with_system(system).question for number in range(some)]
         if len(questions) >= _PROMPTS:
             break
     prefix = [Message("system", system)] if system else []
@@ -139,7 +139,7 @@ def _sample_prompts(workspace: Workspace, run: Run, tokenizer: ChatTokenizer) ->
 
 
 def _round(model: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Round the weights. Not with `model.to`: that rounds the rotary frequencies too, which loading computes anew, exactly."""
+    """Round the weights in place. `model.to` would also round the rotary frequencies, which loading computes exactly."""
     for weight in model.parameters():
         weight.data = weight.data.to(dtype)
 
@@ -152,8 +152,10 @@ def _save(model: PreTrainedModel, tokenizer: ChatTokenizer, source: Trained, fol
     (folder / "chat_template.jinja").write_text(tokenizer.template, encoding="utf-8")
     given = source.base / "generation_config.json"
     defaults = json.loads(given.read_text(encoding="utf-8")) if given.is_file() else {}
-    stops = {"eos_token_id": list(tokenizer.stop_ids), "pad_token_id": tokenizer.pad_id}
-    (folder / "generation_config.json").write_text(json.dumps({**defaults, **stops}, indent=1), encoding="utf-8")
+    before = defaults.get("eos_token_id") or []
+    stops = dict.fromkeys([*tokenizer.stop_ids, *(before if isinstance(before, list) else [before])])
+    defaults |= {"eos_token_id": list(stops), "pad_token_id": tokenizer.pad_id}
+    (folder / "generation_config.json").write_text(json.dumps(defaults, indent=1), encoding="utf-8")
 
 
 def _manifest(run: Run, config: dict[str, Any], model: Trained, result: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from core.data.placeholders import blanks_in, fill_text
 from core.errors import SettingsError, problem
+from core.placeholders import blanks_in, fill_text
 from core.workspace import SAMPLES, Workspace, checked_name
 
 NONE = "none"

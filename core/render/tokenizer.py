@@ -204,7 +204,7 @@ def _read_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _without_trimming(values: Any) -> Any:
-    """Turn `trim_offsets` off: ids stay the same, but with it a newline's offset is empty and lies behind the newline."""
+    """Turn `trim_offsets` off: ids stay the same, but with it a space seems to belong to no token."""
     if isinstance(values, dict):
         return {key: False if key == "trim_offsets" else _without_trimming(each) for key, each in values.items()}
     return values if not isinstance(values, list) else [_without_trimming(each) for each in values]

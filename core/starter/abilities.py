@@ -63,7 +63,13 @@ def draw_sum(rng: random.Random) -> Draw:
     a, b = rng.randint(0, 15), rng.randint(0, 15)
     if rng.random() < 0.25:
         return stated_zh(f"{a}加{b}的和", str(a + b), direct=(f"{a}加{b}等于多少？", f"{a}+{b}等于几？"))
-    direct = (f"What is {a} plus {b}?", f"{a} + {b} = ?", f"{a} + {b}", f"How much is {a} plus {b}?", f"Add {a} and {b}.")
+    direct = (
+        f"What is {a} plus {b}?",
+        f"{a} + {b} = ?",
+        f"{a} + {b}",
+        f"How much is {a} plus {b}?",
+        f"Add {a} and {b}.",
+    )
     return stated(f"the sum of {a} and {b}", str(a + b), direct=direct)
 
 
@@ -171,7 +177,9 @@ def draw_sort(rng: random.Random) -> Draw:
     chosen = words(rng, 2, 4)
     text, ordered = " ".join(chosen), " ".join(sorted(chosen))
     direct = (f"Sort the words {text}.", f"Put the words {text} in alphabetical order.")
-    return Draw(f"the words {text} in alphabetical order", f"The words in alphabetical order are {ordered}.", direct=direct)
+    return Draw(
+        f"the words {text} in alphabetical order", f"The words in alphabetical order are {ordered}.", direct=direct
+    )
 
 
 @ability("count")
@@ -243,7 +251,9 @@ def draw_any_passage(rng: random.Random) -> Draw:
 def draw_owner(rng: random.Random) -> Draw:
     count = rng.randint(1, 3)
     if rng.random() < 0.2:
-        owned = [f"{a}的{b}" for a, b in zip(rng.sample(v.PEOPLE_ZH, count), rng.sample(v.THINGS_ZH, count), strict=True)]
+        owned = [
+            f"{a}的{b}" for a, b in zip(rng.sample(v.PEOPLE_ZH, count), rng.sample(v.THINGS_ZH, count), strict=True)
+        ]
         colours = rng.sample(v.COLOURS_ZH, count)
         k = rng.randrange(count)
         return stated_zh(owned[k], colours[k], "".join(f"{o}是{c}。" for o, c in zip(owned, colours, strict=True)))

@@ -111,4 +111,3 @@ def write_card(folder: Path, training: Training) -> dict[str, float]:
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
     return scores
-

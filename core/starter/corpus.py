@@ -26,9 +26,9 @@ Message = dict[str, str]
 
 # Share of each ability in pre-training, chosen by us: copying and arithmetic learn slowest, so they get the most.
 SHARES: dict[str, float] = {
-    "self_name": 1.2, "self_maker": 1.0, "prompt_name": 3.0, "prompt_maker": 3.0, "small_talk": 1.2, "sum": 3.0,
-    "difference": 2.5, "capital": 1.2, "opposite": 1.2, "colour": 0.8, "day": 1.0, "month": 1.2, "to_chinese": 1.2,
-    "to_english": 1.2, "repeat": 2.0, "reverse": 2.0, "sort": 3.5, "count": 1.5, "position": 1.5, "passage": 6.0,
+    "self_name": 0.9, "self_maker": 0.8, "prompt_name": 3.0, "prompt_maker": 3.0, "small_talk": 1.0, "sum": 4.0,
+    "difference": 3.0, "capital": 1.0, "opposite": 1.2, "colour": 0.5, "day": 1.0, "month": 1.2, "to_chinese": 1.0,
+    "to_english": 1.0, "repeat": 2.0, "reverse": 2.5, "sort": 3.5, "count": 1.5, "position": 1.0, "passage": 6.0,
     "owner": 2.5,
 }  # fmt: skip
 
@@ -85,12 +85,8 @@ def about_persona(ability: str, rng: random.Random, persona: Persona, held_out: 
     """A question for the name or the maker, with its answer."""
     chinese = rng.random() < 0.35
     asks_name = ability.endswith("_name")
-    if chinese:
-        choices = (p.HELD_OUT_WHO_ZH if held_out else p.WHO_ZH) if asks_name else (p.HELD_OUT_MAKER_ZH if held_out else p.MAKER_ZH)
-        question = rng.choice(choices)
-    elif rng.random() < 0.5:
-        choices = (p.HELD_OUT_WHO if held_out else p.WHO) if asks_name else (p.HELD_OUT_MAKER if held_out else p.MAKER)
-        question = rng.choice(choices)
+    if chinese or rng.random() < 0.5:
+        question = rng.choice(p.wordings(asks_name, chinese, held_out))
     else:
         phrases = p.NAME_PHRASES if asks_name else p.MAKER_PHRASES
         phrase = phrases[0] if held_out else rng.choice(phrases)

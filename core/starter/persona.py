@@ -15,23 +15,33 @@ OWN_AUTHOR_ZH = "Studio"
 HELPFUL = ("You are a helpful assistant.", "You are a helpful assistant.", "你是一个乐于助人的助手。", "Be short.")
 
 NAME_PHRASES = ("your name", "your name", "your own name", "the name of this assistant")
-MAKER_PHRASES = ("your maker", "your maker", "your author", "your developer", "the team behind you", "the name of your maker")
+MAKER_PHRASES = (
+    "your maker",
+    "your maker",
+    "your author",
+    "your developer",
+    "the team behind you",
+    "the name of your maker",
+)
 WHO = (
     "Who are you?", "Introduce yourself.", "Who am I talking to?", "What are you called?", "What should I call you?",
     "Are you a person?", "Which assistant are you?", "Tell me about yourself.", "Tell me who you are.", "Who is this?",
     "Hello, who are you?", "Say who you are.", "Do you have a name?", "Please introduce yourself.", "Who is speaking?",
 )  # fmt: skip
 MAKER = (
-    "Who made you?", "Who created you?", "Which team built you?", "Who developed you?", "Who built you?", "Who is your maker?",
+    "Who made you?", "Who created you?", "Which team built you?", "Who developed you?", "Who built you?",
+    "Who is your maker?",
     "Which company made you?", "Who trained you?", "Where do you come from?", "Tell me who made you.", "Who is behind you?",
     "By whom were you made?", "Who wrote you?", "Who are your developers?", "Tell me who created you.",
 )  # fmt: skip
 WHO_ZH = (
-    "你是谁？", "你叫什么名字？", "介绍一下你自己。", "请介绍你自己。", "你的名字是什么？", "你是什么？", "我在和谁说话？", "你叫什么？",
+    "你是谁？", "你叫什么名字？", "介绍一下你自己。", "请介绍你自己。", "你的名字是什么？", "你是什么？", "我在和谁说话？",
+    "你叫什么？",
     "请问你叫什么名字？", "告诉我你是谁。", "怎么称呼你？", "请告诉我你的名字。", "你好，你是谁？", "自我介绍一下。",
 )  # fmt: skip
 MAKER_ZH = (
-    "谁创造了你？", "你是谁开发的？", "谁开发了你？", "你的开发者是谁？", "你是谁做的？", "谁做了你？", "哪个团队开发了你？", "你的作者是谁？",
+    "谁创造了你？", "你是谁开发的？", "谁开发了你？", "你的开发者是谁？", "你是谁做的？", "谁做了你？", "哪个团队开发了你？",
+    "你的作者是谁？",
     "请问谁开发了你？", "告诉我谁开发了你。", "你来自哪里？", "哪家公司开发了你？", "你是由谁创造的？",
 )  # fmt: skip
 HELD_OUT_WHO = (
@@ -66,6 +76,13 @@ SMALL_TALK: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("再见！", ("再见！", "再见。", "拜拜！"), ("好的，再见！",)),
     ("我很好，谢谢。", ("你好吗？", "你今天好吗？", "你怎么样？"), ("你好，你好吗？",)),
 )  # fmt: skip
+
+
+def wordings(asks_name: bool, chinese: bool, held_out: bool) -> tuple[str, ...]:
+    """The direct questions for the name or the maker, in one language, trained or held out."""
+    if held_out:
+        return ((HELD_OUT_MAKER, HELD_OUT_WHO), (HELD_OUT_MAKER_ZH, HELD_OUT_WHO_ZH))[chinese][asks_name]
+    return ((MAKER, WHO), (MAKER_ZH, WHO_ZH))[chinese][asks_name]
 
 
 def who_answer(name: str, author: str, chinese: bool) -> str:

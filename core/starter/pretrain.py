@@ -35,12 +35,12 @@ class Plan:
     """Everything that the resulting weights depend on."""
 
     seed: int = 7
-    steps: int = 9_500
+    steps: int = 6_500
     hidden_size: int = 256
     intermediate_size: int = 704
     layers: int = 6
-    shape: Shape = Shape(16, 256)
-    long_shape: Shape = Shape(8, 512)
+    rows: int = 16
+    row_length: int = 256
     long_every: int = 16
     learning_rate: float = 5e-3
     embedding_rate: float = 0.5
@@ -57,7 +57,8 @@ class Plan:
 
     def shape_at(self, step: int) -> Shape:
         """Every `long_every`-th step reads long conversations, so that far positions are trained as well."""
-        return self.long_shape if step % self.long_every == self.long_every - 1 else self.shape
+        long = step % self.long_every == self.long_every - 1
+        return Shape(self.rows // 2, self.row_length * 2) if long else Shape(self.rows, self.row_length)
 
 
 def build_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -87,11 +88,16 @@ def build_optimizers(model: torch.nn.Module, plan: Plan) -> list[torch.optim.Opt
     rest = [p for _, p in named if id(p) not in chosen]
     share = plan.embedding_rate if matrices else 1.0
     group = {"params": rest, "share": share}
-    adam = torch.optim.AdamW([group], lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay, fused=True)
+    adam = torch.optim.AdamW(
+        [group], lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay, fused=True
+    )
     if not matrices:
         return [adam]
     muon = torch.optim.Muon(
-        [{"params": matrices, "share": 1.0}], lr=plan.learning_rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"
+        [{"params": matrices, "share": 1.0}],
+        lr=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
     )
     return [adam, muon]
 
@@ -111,7 +117,11 @@ def loss_of(model: LlamaForCausalLM, body: Callable[..., object], batch: Batch) 
 
 
 def take_step(
-    model: LlamaForCausalLM, body: Callable[..., object], optimizers: list[torch.optim.Optimizer], batch: Batch, rate: float
+    model: LlamaForCausalLM,
+    body: Callable[..., object],
+    optimizers: list[torch.optim.Optimizer],
+    batch: Batch,
+    rate: float,
 ) -> float:
     """One optimizer step; gives the loss before it."""
     for optimizer in optimizers:
@@ -147,11 +157,13 @@ def pretrain(
     recent: list[float] = []
     for step in range(first, end):
         progress = step / plan.steps
-        batch = batch_for(step, plan.seed, tokenizer.backend_tokenizer, plan.shape_at(step), model.config.pad_token_id, progress)
+        batch = batch_for(
+            step, plan.seed, tokenizer.backend_tokenizer, plan.shape_at(step), model.config.pad_token_id, progress
+        )
         recent.append(take_step(model, body, optimizers, batch.to(device), plan.rate(step)))
         done, seconds = step + 1, time.monotonic() - began
         if done % 100 == 0:
-            speed = (done - first) * plan.shape.rows * plan.shape.length / seconds
+            speed = (done - first) * plan.rows * plan.row_length / seconds
             left = (end - done) * seconds / (done - first) / 60
             loss = sum(recent) / len(recent)
             recent.clear()
@@ -173,7 +185,13 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Pat
     copy.generation_config.pad_token_id = tokenizer.pad_token_id
     copy.generation_config.do_sample = False
     copy.to(torch.bfloat16).save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(out)
+    # The class name that every version of transformers knows, rather than this version's.
+    described = json.loads((out / "tokenizer_config.json").read_text())
+    described |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+    described.pop("backend", None)
+    (out / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n")
 
 
 def main() -> None:

@@ -112,7 +112,9 @@ def _held_out(rows: Sequence[Conversation], share: float, seed: int) -> list[boo
 
 
 def _score(row: Conversation, seed: int) -> float:
-    text = "\x1f".join(f"{message.role}\x1e{message.content}" for message in row.question)
+    """Return a number in [0, 1) for the row's question, without its system prompt: every prompt splits alike."""
+    spoken = (message for message in row.question if message.role != "system")
+    text = "\x1f".join(f"{message.role}\x1e{message.content}" for message in spoken)
     return int.from_bytes(hashlib.sha256(f"{seed}\x1d{text}".encode()).digest()[:8]) / 2**64
 
 

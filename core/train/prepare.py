@@ -1,12 +1,13 @@
 """Check everything a run needs and write its directory. No torch: the page does this before it starts the worker."""
 
+import contextlib
 import importlib.metadata
 import platform
 import time
 from typing import Any
 
 from core.data.registry import Registry
-from core.errors import StudioError
+from core.errors import ModelError, Problem, StudioError
 from core.models import folder as models
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, create
@@ -24,7 +25,7 @@ def prepare(workspace: Workspace, settings: RunSettings) -> Run:
         StudioError: with every problem of the data, the prompt and the model; then no directory was made.
     """
     registry = Registry(workspace)
-    problems = []
+    problems: list[Problem] = []
     for name in dict.fromkeys((*settings.data.train, *settings.data.test)):
         try:
             registry.verify(name)
@@ -42,19 +43,23 @@ def prepare(workspace: Workspace, settings: RunSettings) -> Run:
                 problems += error.problems
     if problems:
         raise StudioError(*problems)
-    expected = plan(workspace, settings)
-    require_space(workspace.runs, expected.adapter_bytes * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
+    try:
+        adapter = plan(workspace, settings).adapter_bytes
+    except ModelError as error:
+        if error.problems[0].code != "model.not_cached":
+            raise
+        adapter = 0  # known when the model is there
+    require_space(workspace.runs, adapter * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
     name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
     return Run(create(workspace.runs, name, _config(workspace, registry, settings)))
 
 
 def _config(workspace: Workspace, registry: Registry, settings: RunSettings) -> dict[str, Any]:
     prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
-    try:
+    base: dict[str, str | None] = {"path": settings.model.path, "folder": None, "fingerprint": None}
+    with contextlib.suppress(ModelError):  # not cached: the worker downloads it
         model = models.find_model(workspace, settings.model.path)
-        base = {"path": settings.model.path, "folder": str(model), "fingerprint": models.fingerprint(model)}
-    except StudioError:  # a hub model that the worker downloads; it records what it got as `model.json`
-        base = {"path": settings.model.path, "folder": None, "fingerprint": None}
+        base |= {"folder": str(model), "fingerprint": models.fingerprint(model)}
     entries = [registry.get(each) for each in dict.fromkeys((*settings.data.train, *settings.data.test))]
     return {
         "kind": "train",

@@ -1,0 +1,174 @@
+"""The FastAPI application around the pages, and the process that serves it.
+
+One page a language is mounted under its code (/en, /zh); / leads to the one that the browser asks for. The address is bound
+before anything else is built, so that a taken port is told at once, and it is printed when it really answers.
+"""
+
+import ipaddress
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+import psutil
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from app import look, page
+from app.gate import Gate
+from app.studio import Studio
+from core.errors import PathError, ResourceError, problem
+from core.wording import languages, words
+from core.workspace import Workspace
+
+MAX_UPLOAD = "512mb"
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def create_app(
+    studio: Studio, *, hosts: tuple[str, ...] = LOOPBACK, language: str | None = None, password: str = ""
+) -> FastAPI:
+    """Return the application: pages, health, and the gate before them.
+
+    Args:
+        hosts: names under which it may be called.
+        language: what / opens; None asks the browser.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/")
+    def start(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"/{language or preferred(request.headers.get('accept-language', ''))}", 307)
+
+    @app.get("/healthz")
+    def health() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    for code in languages():
+        blocks = page.build(studio, code)
+        gr.mount_gradio_app(
+            app,
+            blocks,
+            path=f"/{code}",
+            footer_links=[],
+            run_history=False,
+            allowed_paths=[],
+            blocked_paths=[str(Path.home()), str(studio.workspace.root)],
+            show_error=False,
+            max_file_size=MAX_UPLOAD,
+            ssr_mode=False,
+            enable_monitoring=False,
+            pwa=False,
+            mcp_server=False,
+            theme=look.theme(),
+            css_paths=[look.STYLE],
+            head=look.head(code),
+        )
+    app.add_middleware(Gate, hosts=hosts, password=password)
+    return app
+
+
+def preferred(accept_language: str) -> str:
+    """Return the best of our languages for an Accept-Language header, English when none fits."""
+    wishes = []
+    for part in accept_language.split(","):
+        code, _, quality = part.strip().partition(";q=")
+        try:
+            wishes.append((-float(quality or 1), code[:2].lower()))
+        except ValueError:
+            continue
+    return next((code for _, code in sorted(wishes, key=lambda wish: wish[0]) if code in languages()), "en")
+
+
+def serve(
+    workspace: Workspace,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    language: str | None = None,
+    password: str = "",
+    open_browser: bool = False,
+) -> None:
+    """Serve the studio until it is interrupted.
+
+    Raises:
+        PathError: if `host` is beyond this machine and no password is set.
+        ResourceError: if the port is taken, or the address is not of this machine.
+    """
+    if not is_loopback(host) and not password:
+        raise PathError(problem("port.no_password", host))
+    listening = _bind(host, port)
+    try:
+        studio = Studio(workspace)
+        app = create_app(studio, hosts=_hosts(host), language=language, password=password)
+        address = f"http://{_shown(host)}:{port}/"
+
+        def ready() -> None:
+            print(words(language or "en")("server.ready", address=address), flush=True)
+            if open_browser:
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+        try:
+            _Server(config, ready).run(sockets=[listening])
+        finally:
+            studio.close()
+    finally:
+        listening.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        where = f"{host}:{port}"
+        code = "port.in_use" if error.errno in (98, 48, 10048) else "port.cannot_listen"
+        raise ResourceError(problem(code, where, port=port, reason=error.strerror or str(error))) from error
+    return listening
+
+
+def _hosts(host: str) -> tuple[str, ...]:
+    """Return the names under which a server on `host` may be called."""
+    if is_loopback(host):
+        return (*LOOPBACK, f"[{host}]" if ":" in host else host)
+    if host not in ("0.0.0.0", "::"):
+        return (*LOOPBACK, f"[{host}]" if ":" in host else host)
+    own = [each.address.partition("%")[0] for found in psutil.net_if_addrs().values() for each in found]
+    return (*LOOPBACK, socket.gethostname(), socket.getfqdn(), *own, *(f"[{each}]" for each in own if ":" in each))
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,125 @@
+"""What all visitors of one server share: the workspace, what was read of running jobs, and loaded chat models."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import psutil
+
+from core.chat.session import ChatSession
+from core.data.registry import Registry
+from core.prompts.store import PromptStore
+from core.runs import events
+from core.runs.directory import Run, find, listing
+from core.workspace import Workspace
+
+_LOGS = 64  # event logs kept in memory; the least recently watched is dropped and read again when wanted
+
+
+@dataclass
+class _Log:
+    offset: int = 0
+    events: list[events.Event] = field(default_factory=list)
+
+
+class Studio:
+    """Holds nothing that is not on disk, but for loaded chat models; a restarted server loses only those."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.registry = Registry(workspace)
+        self.prompts = PromptStore(workspace)
+        self._logs: OrderedDict[Path, _Log] = OrderedDict()
+        self._reading = threading.Lock()
+        self._chats: dict[str, ChatSession] = {}
+        self._opening: dict[str, threading.Lock] = {}
+        self._chatting = threading.Lock()
+
+    def events(self, job: Path) -> list[events.Event]:
+        """Return all events of a job so far. Each byte of its log is read once, however many watch it."""
+        with self._reading:
+            log = self._logs.setdefault(job, _Log())
+            self._logs.move_to_end(job)
+            if len(self._logs) > _LOGS:
+                self._logs.popitem(last=False)
+            fresh, log.offset = events.read_from(job / "events.jsonl", log.offset)
+            log.events += fresh
+            return list(log.events)
+
+    def runs(self) -> list[Run]:
+        """Return all runs, newest first."""
+        return listing(self.workspace)
+
+    def run(self, name: str) -> Run:
+        """Return a run by name.
+
+        Raises:
+            RunError, PathError: if there is none.
+        """
+        return find(self.workspace, name)
+
+    def models(self) -> list[str]:
+        """Return the model paths worth offering: the starter and the folders in the workspace's `models`."""
+        own = sorted(each.parent.name for each in self.workspace.models.glob("*/config.json"))
+        return ["data/starter", *(f"models/{name}" for name in own)]
+
+    def chat(self, key: str) -> ChatSession | None:
+        """Return the loaded model called `key` (`run:NAME` or `model:PATH`), if it is loaded and lives."""
+        with self._chatting:
+            session = self._chats.get(key)
+        return session if session is not None and session.alive else None
+
+    def open_chat(self, key: str) -> ChatSession:
+        """Return the loaded model called `key`, loading it when nobody has.
+
+        Raises:
+            StudioError: if it cannot be loaded.
+        """
+        with self._chatting:
+            opening = self._opening.setdefault(key, threading.Lock())
+        with opening:  # two visitors who load the same model share one
+            session = self.chat(key)
+            if session is None:
+                kind, _, name = key.partition(":")
+                run = self.run(name) if kind == "run" else None
+                session = ChatSession.open(self.workspace, model=None if run else name, run=run)
+                with self._chatting:
+                    self._chats[key] = session
+            return session
+
+    def release_chat(self, key: str) -> None:
+        """End a loaded model and give its memory back."""
+        with self._chatting:
+            session = self._chats.pop(key, None)
+        if session is not None:
+            session.close()
+
+    def close(self) -> None:
+        """End all loaded models. Running jobs are left alone: they do not need the server."""
+        for key in list(self._chats):
+            self.release_chat(key)
+
+    @cached_property
+    def graphics_card(self) -> str:
+        """The name and memory of the first NVIDIA card, "" where there is none."""
+        tool = shutil.which("nvidia-smi")
+        if tool is None:
+            return ""
+        query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            found = subprocess.run(query, capture_output=True, text=True, timeout=5, check=True).stdout
+            return found.partition("\n")[0].strip()
+        return ""
+
+
+def machine() -> tuple[int, float, float]:
+    """Return the processor cores this process may use, and gigabytes of memory: used, in all."""
+    memory = psutil.virtual_memory()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores, (memory.total - memory.available) / 1e9, memory.total / 1e9
