@@ -9,7 +9,6 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from pathlib import Path
 
 import gradio as gr
 import psutil
@@ -56,7 +55,7 @@ def create_app(
             footer_links=[],
             run_history=False,
             allowed_paths=[],
-            blocked_paths=[str(Path.home()), str(studio.workspace.root)],
+            blocked_paths=[str(studio.workspace.root)],
             show_error=False,
             max_file_size=MAX_UPLOAD,
             ssr_mode=False,

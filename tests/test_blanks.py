@@ -7,9 +7,9 @@ import pytest
 
 from core.data.blanks import blanks_of, fill
 from core.data.formats import conversations
-from core.placeholders import blanks_in, fill_text
 from core.data.registry import Registry
 from core.errors import DataError
+from core.placeholders import blanks_in, fill_text
 from core.workspace import Workspace
 
 ROWS = [

@@ -226,8 +226,8 @@ def test_batches_hold_every_question_once_longest_first_and_within_their_limits(
 
 
 def test_a_models_own_sampling_defaults_do_not_reach_greedy_answers(base):
-    from core.evaluate.generate import answer, forget_defaults
-    from core.models.load import load_base
+    from core.evaluate.generate import answer
+    from core.models.load import forget_defaults, load_base
 
     model, tokenizer = load_base(base, four_bit=False), ChatTokenizer.load(base)
     assert model.generation_config.temperature == 1.5

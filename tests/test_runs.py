@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 
 import pytest
@@ -112,7 +111,7 @@ def test_a_half_written_line_waits_for_the_next_read(tmp_path):
     log = tmp_path / "events.jsonl"
     events.append(log, events.Phase(name="training"))
     with log.open("ab") as file:
-        file.write('{"time": 1, "event": "vali'.encode())
+        file.write(b'{"time": 1, "event": "vali')
     seen, offset = events.read_from(log)
     assert seen == [events.Phase(name="training")]
     with log.open("ab") as file:

@@ -45,7 +45,7 @@ def a_trainer(folder, examples=None, *, method="lora", **settings):
         {"data": {"train": ["x"]}, "method": {"name": method}},
         {"optim.learning_rate": 1e-2, "schedule.epochs": 2, "schedule.warmup_share": 0, **settings},
     )
-    base = load_base(folder, four_bit=method == "qlora", train=True)
+    base = load_base(folder, four_bit=method == "qlora")
     return Trainer(with_lora(base, chosen), examples or some_examples(), 256, chosen)
 
 
@@ -95,8 +95,8 @@ def test_gradients_through_four_bits_are_those_of_the_dequantised_weights_also_a
     """bitsandbytes 0.50.2 repacks its layers in the first evaluation on some CPUs and loses the gradient then."""
     import bitsandbytes
 
-    quantised = load_base(model_folder, four_bit=True, train=True)
-    plain = load_base(model_folder, four_bit=False, train=True)
+    quantised = load_base(model_folder, four_bit=True)
+    plain = load_base(model_folder, four_bit=False)
     for name, module in quantised.named_modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
             weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)

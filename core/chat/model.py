@@ -13,9 +13,8 @@ from transformers.generation import BaseStreamer
 
 from core.chat.protocol import Sampling, Which
 from core.errors import RunError, problem
-from core.evaluate.generate import forget_defaults
 from core.models.folder import context_length, parameters
-from core.models.load import load_adapter, load_base, pick_device
+from core.models.load import forget_defaults, load_adapter, load_base, pick_device
 from core.records import Message
 from core.render.tokenizer import ChatTokenizer
 

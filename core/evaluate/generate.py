@@ -16,11 +16,6 @@ MOST_ROWS = {"cpu": 64, "cuda": 256}  # chosen by us: on 2 cores more rows gaine
 _MEMORY_SHARE = 0.25  # of the free memory may hold keys and values; the rest is for activations and everybody else
 
 
-def forget_defaults(model: PreTrainedModel) -> None:
-    """Drop the sampling defaults that a model brings: `generate` mixes them into whatever it is given."""
-    model.generation_config = GenerationConfig()
-
-
 def batches(lengths: Sequence[int], new_tokens: int, context: int, tokens: int, rows: int) -> Iterator[list[int]]:
     """Yield the indices of the questions in batches, longest first, so that a lack of memory shows at the start.
 

@@ -17,9 +17,9 @@ from transformers import PreTrainedModel
 from core.data.formats import conversations
 from core.data.registry import Registry
 from core.evaluate import metrics, scores
-from core.evaluate.generate import answer, batch_limits, batches, forget_defaults
+from core.evaluate.generate import answer, batch_limits, batches
 from core.models.folder import context_length
-from core.models.load import load_adapter, load_base, pick_device
+from core.models.load import forget_defaults, load_adapter, load_base, pick_device
 from core.models.trained import trained
 from core.records import Conversation, Message
 from core.render.tokenizer import ChatTokenizer

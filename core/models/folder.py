@@ -163,7 +163,8 @@ def _product(shape: list[int]) -> int:
 
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-                   "chat_template.jinja", "vocab.json", "merges.txt", "tokenizer.model")  # fmt: skip
+                   "chat_template.jinja", "generation_config.json", "vocab.json", "merges.txt",
+                   "tokenizer.model")  # fmt: skip
 
 
 def copy_tokenizer(model: Path, target: Path) -> None:

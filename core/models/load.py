@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
 logging.disable_progress_bar()
@@ -27,13 +27,12 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else torch.float32
 
 
-def load_base(folder: Path, *, four_bit: bool, dtype: str | None = None, train: bool = False) -> PreTrainedModel:
+def load_base(folder: Path, *, four_bit: bool, dtype: str | None = None) -> PreTrainedModel:
     """Load a model folder for training or answering.
 
     Args:
         four_bit: quantise to NF4 with double quantisation (QLoRA, Dettmers et al. 2023), on the CPU too.
         dtype: of the weights that are not quantised; default: float32 on a CPU, the compute dtype on a GPU.
-        train: keep the gradient exact, see `_keep_gradients`.
     """
     device = pick_device()
     chosen = getattr(torch, dtype) if dtype else (torch.float32 if device == "cpu" else compute_dtype())
@@ -46,8 +45,7 @@ def load_base(folder: Path, *, four_bit: bool, dtype: str | None = None, train: 
             bnb_4bit_compute_dtype=compute_dtype() if device == "cuda" else chosen,
         )
     model = AutoModelForCausalLM.from_pretrained(folder, device_map={"": device}, **options)
-    if train:
-        _keep_gradients(model)
+    _use_exact_kernel(model)
     return model
 
 
@@ -56,11 +54,17 @@ def load_adapter(base: PreTrainedModel, adapter: Path) -> PeftModel:
     return PeftModel.from_pretrained(base, adapter, is_trainable=False, use_safetensors=True)
 
 
-def _keep_gradients(model: PreTrainedModel) -> None:
-    """Switch off bitsandbytes' repacking for its fast CPU kernel, which loses gradients.
+def forget_defaults(model: PreTrainedModel) -> None:
+    """Drop the sampling defaults that a model brings: `generate` mixes them into whatever it is given."""
+    model.generation_config = GenerationConfig()
 
-    On CPUs with AVX512-BF16 the first forward pass in eval mode repacks each 4-bit layer; from then on no gradient flows
-    through the base weights, without a word (bitsandbytes 0.50.2; measured: cosine 0.04 with the true gradient).
+
+def _use_exact_kernel(model: PreTrainedModel) -> None:
+    """Switch off bitsandbytes' repacking of 4-bit layers for its fast CPU kernel; it is neither exact nor safe.
+
+    On CPUs with AVX512-BF16 the first forward pass in eval mode repacks each layer; from then on no gradient flows through
+    the base weights, without a word (bitsandbytes 0.50.2; measured: cosine 0.04 with the true gradient). The packed form
+    rounds its scales to bfloat16, so that answers would differ from what was trained, and some layer sizes crash.
     """
     for module in model.modules():
         if type(module).__name__ == "Linear4bit":

@@ -33,7 +33,7 @@ def start(job: Path, module: str) -> subprocess.Popen[bytes]:
     """
     with (job / "worker.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, str(job)],
+            [sys.executable, "-P", "-m", module, str(job)],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -29,9 +29,7 @@ class ModelSettings(Group):
 class DataSettings(Group):
     train: list[str] = setting(level="simple", min_length=1)
     test: list[str] = setting(list, level="simple")
-    validation_share: float = setting(
-        0.05, ge=0, le=0.5, source="chosen by us: 1 row in 20 shows overfitting"
-    )
+    validation_share: float = setting(0.05, ge=0, le=0.5, source="chosen by us: 1 row in 20 shows overfitting")
 
     @field_validator("train", "test", mode="before")
     @classmethod

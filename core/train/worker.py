@@ -33,7 +33,7 @@ def work(job: Path) -> None:
     data = _verified_data(run, workspace, model_folder)
     _say(run, events.Phase(name="loading_model"))
     torch.manual_seed(run.settings.seed)
-    base = load_base(model_folder, four_bit=run.settings.method.name == "qlora", train=True)
+    base = load_base(model_folder, four_bit=run.settings.method.name == "qlora")
     trainer = Trainer(with_lora(base, run.settings), data.train, tokenizer.pad_id, run.settings)
     _say(
         run,

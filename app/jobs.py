@@ -1,0 +1,107 @@
+"""A job (training, evaluation, merge) as the page shows it: state, progress and what went wrong, all from its directory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from app.notices import notice, warnings
+from app.parts import pill
+from app.studio import Studio
+from core.duration import spoken
+from core.errors import Problem
+from core.runs import events, process
+from core.runs.follow import lost
+from core.wording import Translator
+
+_LOG_BYTES = 16_000  # of the raw output, its end; chosen by us: some 150 lines
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a job at one moment. `stamp` changes when there is something new to show."""
+
+    job: Path
+    status: process.Status
+    events: Sequence[events.Event]
+
+    @property
+    def stamp(self) -> tuple[str, str, int]:
+        return str(self.job), self.status, len(self.events)
+
+    @property
+    def active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
+    def result(self) -> dict[str, object]:
+        last = self.events[-1] if self.events else None
+        return last.result if isinstance(last, events.RunFinished) else {}
+
+    @property
+    def total_steps(self) -> int:
+        return next((each.total_steps for each in self.events if isinstance(each, events.RunStarted)), 0)
+
+
+def look(studio: Studio, job: Path) -> Seen:
+    """Return the present state of a job. The state is read first: a job that has ended has written all its events."""
+    status = process.status(job)
+    return Seen(job, status, studio.events(job))
+
+
+def status_line(seen: Seen, t: Translator) -> str:
+    """Return the pill and what the job is doing."""
+    phase = next((each.name for each in reversed(seen.events) if isinstance(each, events.Phase)), "")
+    doing = t(f"phase.{phase}") if seen.active and phase else t("job.starting") if seen.active else ""
+    if seen.active and (seen.job / "stop").exists():
+        doing = t("job.stopping")
+    return f'<div class="status">{pill(seen.status, t)} <span class="phase">{escape(doing)}</span></div>'
+
+
+def progress_bar(seen: Seen, t: Translator) -> str:
+    """Return the bar with "step x of y" and the time left, "" before anything can be counted."""
+    last = next((e for e in reversed(seen.events) if isinstance(e, events.StepFinished | events.Progress)), None)
+    if isinstance(last, events.StepFinished):
+        done, total, key = last.step, max(seen.total_steps, last.step), "job.steps"
+    elif last is not None:
+        done, total, key = last.done, last.total, "job.done"
+    else:
+        return ""
+    left = f" · {t('job.left', time=spoken(last.seconds_left, t))}" if seen.active and done < total else ""
+    share = 100 * done / max(1, total)
+    text = t(key, done=f"{done:,}", total=f"{total:,}")
+    return (
+        f'<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}" '
+        f'aria-label="{escape(text)}"><div style="width:{share:.1f}%"></div></div>'
+        f'<div class="progress-text">{escape(text + left)}</div>'
+    )
+
+
+def warned(seen: Seen, t: Translator) -> str:
+    """Return the warnings of a job, each once."""
+    found = [Problem(e.code, e.where, e.values) for e in seen.events if isinstance(e, events.Warned)]
+    once = list({each.code + each.where: each for each in found}.values())
+    return warnings(once, t("language.code"))
+
+
+def ending(seen: Seen, t: Translator) -> str:
+    """Return a panel for a job that failed or was lost, with what is saved; "" for every other."""
+    language = t("language.code")
+    if seen.status == "failed":
+        last = seen.events[-1]
+        if isinstance(last, events.RunFailed):
+            return notice([Problem(**each) for each in last.problems], language, details=last.details)
+    if seen.status == "lost":
+        return notice([lost(seen.job)], language)
+    return ""
+
+
+def raw_log(job: Path) -> str:
+    """Return the end of a worker's raw output."""
+    try:
+        with (job / "worker.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
+            return file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
