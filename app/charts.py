@@ -91,7 +91,9 @@ def chart(series: Sequence[Series], title: str, total: float, t: Translator, sma
     labelled = [each for each in series if each.label]
     legend = "".join(f'<span class="key {each.kind}">{escape(each.label)}</span>' for each in labelled)
     described = "; ".join(
-        f"{each.label}: {_number(each.points[0][1])} → {_number(each.points[-1][1])}" for each in labelled if each.points
+        f"{each.label}: {_number(each.points[0][1])} → {_number(each.points[-1][1])}"
+        for each in labelled
+        if each.points
     )
     now = "" if not small else f"<b>{_number(labelled[0].points[-1][1])}</b>"
     return (

@@ -1,7 +1,7 @@
 """Settings as controls, and values of controls as settings. Nothing about a setting is written here.
 
-A control's id is the setting's dotted path; its label and help are the locale's `setting.<path>.label` and `.help`. Bounds are
-left to `core.settings`, which tells all problems at once and in words, where Gradio would stop at the first one in English.
+A control's id is the setting's dotted path; its label and help are `setting.<path>.label` and `.help`. Bounds are left to
+`core.settings`, which tells all problems at once and in words, where Gradio would stop at the first one in English.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.parts import Choice
+from app.parts import choice
 from core.settings import RunSettings, SettingField, fields, from_dict
 from core.wording import Translator, has
 
@@ -48,13 +48,13 @@ def control(path: str, settings: RunSettings, t: Translator, choices: Sequence[A
             return gr.Number(step=_step(row), **empty, **common)
         case "choice":
             named = [(t(key) if has(key := f"setting.{path}.choice.{name}") else name, name) for name in row.choices]
-            return Choice(named, filterable=False, **common)
+            return choice(named, **common)
         case "list":
-            return Choice(list(choices), multiselect=True, **common)
+            return choice(choices, multiselect=True, **common)
         case "dict":
             return gr.Textbox(lines=2, **common)
         case _ if choices:
-            return Choice(list(choices), allow_custom_value=True, **common)
+            return choice(choices, **common)
         case _:
             return gr.Textbox(**common)
 
@@ -84,6 +84,8 @@ def settings_from(values: Mapping[Any, Any], controls: Controls) -> RunSettings:
             given[path] = from_lines(value)
         if value is None and rows()[path].kind == "text":
             given[path] = ""
+        if value == "" and rows()[path].optional:
+            given[path] = None
     return from_dict({}, given)
 
 

@@ -18,17 +18,13 @@ element.addEventListener('click', (event) => {
 """
 
 
-class Choice(gr.Dropdown):
-    """A dropdown that hands over whatever the browser sent.
+def choice(choices: Sequence[Any], **options: Any) -> gr.Dropdown:
+    """Return a dropdown that hands over whatever the browser sent.
 
-    Gradio's own refuses, in English, what was not among the choices of this browser session: after a restart of the server
+    Gradio would refuse, in English, what was not among the choices of this browser session: after a restart of the server
     that is every value on a page left open. The functions behind check each value anyway, since anybody can post one.
     """
-
-    is_template = True  # the browser shows Gradio's dropdown
-
-    def preprocess(self, payload: Any) -> Any:
-        return payload
+    return gr.Dropdown(list(choices), allow_custom_value=True, **options)
 
 
 def picking(id: str, value: str = "") -> gr.HTML:

@@ -15,8 +15,8 @@ import psutil
 from core.chat.session import ChatSession
 from core.data.registry import Registry
 from core.prompts.store import PromptStore
-from core.runs import events
 from core.runs.directory import Run, find, listing
+from core.runs.events import Event, read_from
 from core.workspace import Workspace
 
 _LOGS = 64  # event logs kept in memory; the least recently watched is dropped and read again when wanted
@@ -25,7 +25,7 @@ _LOGS = 64  # event logs kept in memory; the least recently watched is dropped a
 @dataclass
 class _Log:
     offset: int = 0
-    events: list[events.Event] = field(default_factory=list)
+    seen: list[Event] = field(default_factory=list)
 
 
 class Studio:
@@ -41,16 +41,16 @@ class Studio:
         self._opening: dict[str, threading.Lock] = {}
         self._chatting = threading.Lock()
 
-    def events(self, job: Path) -> list[events.Event]:
+    def events(self, job: Path) -> list[Event]:
         """Return all events of a job so far. Each byte of its log is read once, however many watch it."""
         with self._reading:
             log = self._logs.setdefault(job, _Log())
             self._logs.move_to_end(job)
             if len(self._logs) > _LOGS:
                 self._logs.popitem(last=False)
-            fresh, log.offset = events.read_from(job / "events.jsonl", log.offset)
-            log.events += fresh
-            return list(log.events)
+            fresh, log.offset = read_from(job / "events.jsonl", log.offset)
+            log.seen += fresh
+            return list(log.seen)
 
     def runs(self) -> list[Run]:
         """Return all runs, newest first."""

@@ -4,6 +4,7 @@ Every command takes --workspace and --json. Progress and errors go to stderr, th
 error that is told in three sentences, 2 for wrong usage.
 """
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -62,14 +63,18 @@ def demo(
 
 def _open_page(arguments: list[str]) -> None:
     """Become the web process; it imports the interface, which the engine does not."""
-    os.execv(sys.executable, [sys.executable, "-m", "app", *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "app", *arguments])
 
 
 def main() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show Chinese shows its code
     project = str(Path(__file__).parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
-    if len(sys.argv) > 1 and sys.argv[1].startswith("--") and sys.argv[1] != "--help":  # studio --workspace DIR
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    if first.startswith("--") and first != "--help":  # studio --workspace DIR: the page
         sys.argv.insert(1, "ui")
     app()
 

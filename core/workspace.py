@@ -63,13 +63,13 @@ class Workspace:
         Raises:
             PathError: if it lies outside the workspace, the samples and the allowed folders.
         """
-        given = Path(path).expanduser()
+        given = _home(path)
         candidates = [given] if given.is_absolute() else [self.root / given, PROJECT / given]
         resolved = [_resolve(each) for each in candidates]
         inside = [each for each in resolved if any(each.is_relative_to(root) for root in self._roots())]
         if not inside:
             raise PathError(problem("path.outside", str(path), root=str(self.root)))
-        return next((each for each in inside if each.exists()), inside[0])
+        return next((each for each in inside if _exists(each)), inside[0])
 
     def writable(self, path: str | Path) -> Path:
         """Resolve a path for writing: it must lie in the workspace or in an allowed folder.
@@ -77,7 +77,7 @@ class Workspace:
         Raises:
             PathError: if it does not.
         """
-        given = Path(path).expanduser()
+        given = _home(path)
         resolved = _resolve(given if given.is_absolute() else self.root / given)
         if not any(resolved.is_relative_to(root) for root in (self.root, *self.allow)):
             raise PathError(problem("path.outside", str(path), root=str(self.root)))
@@ -101,6 +101,10 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(clean) or clean.endswith("."):
         raise PathError(problem("path.name", name=name))
     return clean
+
+
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def slug(text: str) -> str:
@@ -127,3 +131,17 @@ def _resolve(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL character
         raise PathError(problem("path.outside", repr(str(path)), root="")) from error
+
+
+def _home(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # "~somebody" who is not there
+        raise PathError(problem("path.outside", str(path), root="")) from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # no permission to look, or a name longer than the system takes
+        raise PathError(problem("path.unreadable", str(path), reason=error.strerror or str(error))) from error

@@ -81,7 +81,7 @@ def test_the_whole_way_train_evaluate_chat_merge(studio):
     assert (studio.root / "taken_home" / "model.safetensors").exists()
 
     assert [each["run"] for each in studio.json("runs", "list")["runs"]] == [run]
-    studio.json("runs", "delete", run)
+    studio.json("runs", "delete", run, "--yes")
     assert studio.json("runs", "list")["runs"] == []
 
 

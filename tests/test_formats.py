@@ -26,7 +26,9 @@ def entry(
 ) -> DatasetEntry:
     file = folder / "a.jsonl"
     file.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
-    return DatasetEntry("a", file, "", formatting, {**COLUMNS, **(columns or {})}, {**TAGS, **(tags or {})})  # type: ignore[arg-type]
+    there = {key for row in rows if isinstance(row, dict) for key in row}
+    listed = {key: key for key in ("system", "history") if key in there}
+    return DatasetEntry("a", file, "", formatting, {**COLUMNS, **listed, **(columns or {})}, {**TAGS, **(tags or {})})  # type: ignore[arg-type]
 
 
 def said(found: DatasetEntry) -> list[list[tuple[str, str]]]:
@@ -85,7 +87,9 @@ def test_csv_cells_hold_lists_as_json(tmp_path: Path) -> None:
                 ["[q", "a", "", "one"],
             ]
         )
-    first, second = conversations(DatasetEntry("a", file, "", "alpaca", dict(COLUMNS), dict(TAGS)))
+    first, second = conversations(
+        DatasetEntry("a", file, "", "alpaca", {**COLUMNS, "history": "history"}, dict(TAGS))
+    )
     assert ([m.content for m in first.messages], first.keywords) == (["x", "y", "q", "a"], ("a", "b"))
     assert ([m.content for m in second.messages], second.keywords) == (["[q", "a"], ("one",))
 
@@ -209,3 +213,9 @@ def test_check_finds_everything_at_once(tmp_path: Path) -> None:
     file.write_text(good + "{")
     assert [(each.where, each.code) for each in check(registry, "mine")][1:] == [("mine.jsonl:2", "data.json")]
     assert [each.code for each in check(registry, "other")] == ["data.unknown"]
+
+
+def test_system_and_history_are_read_only_where_the_entry_names_them(tmp_path: Path) -> None:
+    row = {"instruction": "Hi", "output": "Hello", "system": "Be kind.", "history": "not a list"}
+    found = entry(tmp_path, [row], columns={"system": "", "history": ""})
+    assert said(found) == [[("user", "Hi"), ("assistant", "Hello")]]

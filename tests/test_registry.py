@@ -73,8 +73,8 @@ def test_an_entry_of_llama_factory_works_unchanged(registry: Registry) -> None:
     entry = {"file_name": "chat.json", "formatting": "sharegpt", "columns": {"messages": "talk"}, "split": "train"}
     register(registry, chat=entry)
     found = registry.get("chat")
-    assert (found.columns["messages"], found.columns["system"], found.tags["user_tag"]) == ("talk", "system", "human")
-    assert [message.role for message in conversations(found)[0].messages] == ["system", "user", "assistant"]
+    assert (found.columns["messages"], found.columns["system"], found.tags["user_tag"]) == ("talk", "", "human")
+    assert [message.role for message in conversations(found)[0].messages] == ["user", "assistant"]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ run_worker(work)
 """
 
 
+CONFIG = {"kind": "train", "settings": {}, "data": [], "model": {}, "prompt": {}}
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run whose worker is a real process that writes the log as the trainer does."""
@@ -37,7 +40,7 @@ def run(tmp_path, monkeypatch):
     modules.mkdir()
     (modules / "a_worker.py").write_text(WORKER)
     workspace = Workspace.at(tmp_path / "workspace")
-    path = directory.create(workspace.runs, "test", {"kind": "train"})
+    path = directory.create(workspace.runs, "test", CONFIG)
     real = process.worker_environment
     monkeypatch.setattr(
         process, "worker_environment", lambda: {**real(), "PYTHONPATH": f"{modules}:{real()['PYTHONPATH']}"}
@@ -168,6 +171,31 @@ def test_a_name_that_is_a_path_is_refused(tmp_path, name):
 
 def test_an_unknown_run_is_answered_with_those_there_are(tmp_path):
     workspace = Workspace.at(tmp_path)
-    directory.create(workspace.runs, "mine", {"kind": "train"})
+    directory.create(workspace.runs, "mine", CONFIG)
     with pytest.raises(RunError, match="_mine"):
         directory.find(workspace, "yours")
+
+
+@pytest.mark.parametrize("content", ["kind: train", "[1", "", "\x00"])
+def test_a_folder_that_is_no_run_is_left_out_and_named_when_asked_for(tmp_path, content):
+    workspace = Workspace.at(tmp_path)
+    (workspace.runs / "foreign").mkdir()
+    (workspace.runs / "foreign" / "config.yaml").write_text(content)
+    assert directory.listing(workspace) == []
+    with pytest.raises(RunError, match="foreign is not a training run"):
+        directory.find(workspace, "foreign")
+
+
+def test_a_line_that_a_full_disk_cut_off_costs_only_itself(tmp_path):
+    log = tmp_path / "events.jsonl"
+    log.write_text('{"event": "phase", "na')
+    events.append(log, events.Phase(name="saving"))
+    assert events.read_from(log)[0] == [events.Phase(name="saving")]
+    assert process.last_event(tmp_path) == events.Phase(name="saving")
+
+
+def test_a_worker_that_cannot_start_is_not_called_killed(tmp_path, monkeypatch):
+    path = directory.create(tmp_path, "test", CONFIG)
+    supervisor.launch(path, "core.no_such_worker").join()
+    assert process.status(path) == "lost"
+    assert "left with code 1" in lost(path).say()

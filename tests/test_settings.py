@@ -117,3 +117,17 @@ def test_every_setting_has_its_default_in_the_table():
     assert {path: row.default for path, row in table.items() if not row.required} == {
         path: value for path, value in flat.items() if path != "data.train"
     }
+
+
+def test_a_group_with_nothing_under_it_takes_flags():
+    assert from_dict({**DATA, "lora": None}, {"lora.rank": "32"}).lora.rank == 32
+
+
+def test_a_flag_can_empty_a_setting_that_may_be_empty():
+    assert from_dict({**DATA, "schedule": {"max_steps": 5}}, {"schedule.max_steps": "null"}).schedule.max_steps is None
+
+
+@pytest.mark.parametrize("path", ["lora.rank.x", "data.train.0", "seed.x"])
+def test_a_flag_below_a_value_is_unknown(path):
+    with pytest.raises(SettingsError, match="no setting of this name"):
+        from_dict({"data": {"train": ["a"]}, "lora": {"rank": 4}, "seed": 3}, {path: "3"})

@@ -11,7 +11,9 @@ def workspace(tmp_path):
     return Workspace.at(tmp_path / "workspace")
 
 
-@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "runs/../../secret", "~/x", "a\x00b"])
+@pytest.mark.parametrize(
+    "path", ["../secret", "/etc/passwd", "runs/../../secret", "~/x", "~nobody-of-this-name/x", "a\x00b"]
+)
 def test_a_path_that_leads_out_is_refused(workspace, path):
     with pytest.raises(PathError):
         workspace.readable(path)
@@ -67,3 +69,8 @@ def test_a_workspace_that_cannot_be_made_is_told_in_words(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PathError, match="cannot be opened"):
         Workspace.at(tmp_path / "file" / "workspace")
+
+
+def test_a_name_longer_than_the_system_takes_is_told_in_words(workspace):
+    with pytest.raises(PathError, match="cannot be used"):
+        workspace.readable("n" * 5000)

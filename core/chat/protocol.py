@@ -42,7 +42,7 @@ class Sampling(BaseModel):
 
 def send(stream: IO[str], message: dict[str, Any]) -> None:
     """Write one message and hand it over at once."""
-    stream.write(json.dumps(message, ensure_ascii=False) + "\n")
+    stream.write(json.dumps(message) + "\n")
     stream.flush()
 
 

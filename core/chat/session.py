@@ -178,14 +178,18 @@ class ChatSession:
         try:
             with self._writing:
                 send(_pipe(self._worker.stdin), message)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise self._gone() from error
 
     def _gone(self) -> RunError:
         """Return the error for a worker that does not answer any more."""
         if self._closed:
             return RunError(problem("chat.closed"))
-        code = self._worker.wait()
+        try:
+            code = self._worker.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # its pipe is broken and yet it lives: nothing more will come from it
+            self._worker.kill()
+            code = self._worker.wait()
         if code == -9:  # SIGKILL, which is what the system sends for lack of memory
             return RunError(problem("chat.killed", log=str(self._log)))
         return RunError(problem("chat.died", exit_code=code, log=str(self._log)))

@@ -35,6 +35,7 @@ def _row(entry: DatasetEntry) -> dict[str, Any]:
         "formatting": entry.formatting,
         "description": entry.description,
         "sample": entry.sample,
+        "problem": entry.problem.say(language()) if entry.problem else None,
     }
 
 
@@ -110,7 +111,8 @@ def verify(
 ) -> None:
     """Compare files with the SHA-1 that the registry has of them."""
     registry = Registry(open_workspace(workspace))
-    chosen = names or [entry.name for entry in registry.entries().values() if not (accept and entry.sample)]
+    usable = [entry for entry in registry.entries().values() if entry.problem is None]
+    chosen = names or [entry.name for entry in usable if not (accept and entry.sample)]
     problems: list[Problem] = []
     for name in chosen:
         try:

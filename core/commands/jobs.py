@@ -27,9 +27,12 @@ from core.merge import prepare as merging
 from core.prompts.store import PromptStore, SystemPrompt
 from core.records import Message
 from core.runs import directory
-from core.settings import load_recipe
-from core.train.plan import plan
-from core.train.prepare import prepare
+from core.settings import RunSettings, load_recipe
+from core.settings.groups import ModelSettings
+from core.train.plan import Plan
+from core.train.prepare import checked_plan, prepare
+from core.wording import Translator
+from core.workspace import Workspace
 
 
 @command
@@ -42,24 +45,15 @@ def train(
 ) -> None:
     """Train a recipe. Any setting can be given after it: --lora.rank 32 --schedule.epochs 2."""
     place, t = open_workspace(workspace), translator()
-    settings = load_recipe(recipe, _overrides(context.args))
-    expected = plan(place, settings)
-    for warning in expected.warnings:
-        say(t("cli.warning", text=warning.say(language())))
-    sentence = t(
-        "cli.plan",
-        examples=f"{expected.examples:,}",
-        learnt=f"{expected.learnt_tokens:,}",
-        steps=f"{expected.steps:,}",
-        time=spoken(expected.seconds, t),
-        memory=f"{expected.memory_bytes / 1e9:.1f}",
-        total=f"{expected.memory_total / 1e9:.0f}",
-    )
+    settings = _from_here(place, load_recipe(recipe, _overrides(context.args)))
+    expected = checked_plan(place, settings)
+    if expected is not None:
+        for warning in expected.warnings:
+            say(t("cli.warning", text=warning.say(language())))
+        say(_sentence(expected, t))
     if dry_run:
-        sizes = {"examples": expected.examples, "learnt_tokens": expected.learnt_tokens, "steps": expected.steps}
-        answer({**sizes, "seconds": expected.seconds, "memory_bytes": expected.memory_bytes}, as_json, sentence)
+        answer(_sizes(expected), as_json, "")
         return
-    say(sentence)
     run = prepare(place, settings)
     say(t("cli.run", name=run.name))
     result = work_through(run.path, "core.train.worker")
@@ -114,7 +108,7 @@ def chat(
         session.close()
     print(file=sys.stderr if as_json else sys.stdout)
     if as_json:
-        print(json.dumps({"run": run, "model": which, "answer": "".join(pieces)}, ensure_ascii=False))
+        print(json.dumps({"run": run, "model": which, "answer": "".join(pieces)}))
 
 
 @command
@@ -133,6 +127,31 @@ def merge(
     result = work_through(job, "core.merge.worker")
     text = f"{result.get('folder', '')}  max logit diff {result.get('max_logit_diff', float('nan')):.2g}"
     answer({"run": run, **result}, as_json, text)
+
+
+def _sentence(expected: Plan, t: Translator) -> str:
+    return t(
+        "cli.plan",
+        examples=f"{expected.examples:,}",
+        learnt=f"{expected.learnt_tokens:,}",
+        steps=f"{expected.steps:,}",
+        time=spoken(expected.seconds, t),
+        memory=f"{expected.memory_bytes / 1e9:.1f}",
+        total=f"{expected.memory_total / 1e9:.0f}",
+    )
+
+
+def _from_here(place: Workspace, settings: RunSettings) -> RunSettings:
+    """Read a model path as a shell would when the workspace has no such folder."""
+    path = Path(settings.model.path).expanduser()
+    if place.readable(settings.model.path).exists() or not path.is_dir():
+        return settings
+    return settings.model_copy(update={"model": ModelSettings(path=str(path.absolute()))})
+
+
+def _sizes(expected: Plan | None) -> dict[str, Any]:
+    names = ("examples", "validation_examples", "learnt_tokens", "steps", "seconds", "memory_bytes", "dropped")
+    return {name: getattr(expected, name) for name in names} if expected else {}
 
 
 def _overrides(arguments: list[str]) -> dict[str, str]:

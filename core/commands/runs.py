@@ -1,10 +1,12 @@
 """`studio runs …`: what was trained, and how it stands."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from core.commands.shared import WORKSPACE, JsonOption, WorkspaceOption, answer, command, open_workspace, translator
+from core.errors import SettingsError, problem
 from core.evaluate.scores import read
 from core.runs import directory, events, process
 
@@ -75,7 +77,9 @@ def delete(
     """Move a run to the workspace's trash."""
     place = open_workspace(workspace)
     found = directory.find(place, run)
-    if not yes and not as_json:
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError(problem("usage.not_confirmed", run))
+    if not yes:
         typer.confirm(translator()("cli.delete", name=run), abort=True, err=True)
     target = directory.delete(place, found)
     answer({"run": run, "trash": str(target)}, as_json, str(target))

@@ -1,5 +1,6 @@
 """What all commands share: the options, words on stderr, one JSON object as the last line of stdout, exit codes."""
 
+import errno
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from core.duration import spoken
-from core.errors import Problem, SettingsError, StudioError
+from core.errors import PathError, Problem, ResourceError, SettingsError, StudioError, problem
 from core.runs import events, process, supervisor
 from core.runs.follow import follow
 from core.wording import Translator, languages, words
@@ -45,7 +46,7 @@ def say(text: str) -> None:
 
 def answer(values: dict[str, Any], as_json: bool, text: str) -> None:
     """Print the result of a command: as the JSON last line, or as text."""
-    print(json.dumps(values, ensure_ascii=False) if as_json else text, flush=True)
+    print(json.dumps(values) if as_json else text, flush=True)
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -54,16 +55,29 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def run(*arguments: Any, **options: Any) -> None:
         try:
-            function(*arguments, **options)
+            _converted(function, *arguments, **options)
         except StudioError as error:
             say(error.say(language()))
             if options.get("as_json"):
                 found = [{**each.to_dict(), "text": each.say(language())} for each in error.problems]
-                print(json.dumps({"status": "error", "problems": found}, ensure_ascii=False), flush=True)
+                print(json.dumps({"status": "error", "problems": found}), flush=True)
             usage = isinstance(error, SettingsError) and error.problems[0].code.startswith("usage.")
             raise typer.Exit(2 if usage else 1) from error
 
     return run
+
+
+def _converted(function: Callable[..., None], *arguments: Any, **options: Any) -> None:
+    """Call a command; what the system refuses (no permission, no space) becomes words."""
+    try:
+        function(*arguments, **options)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise ResourceError(problem("disk.full_while_running", str(error.filename or ""))) from error
+        reason = error.strerror or str(error)
+        raise PathError(problem("path.unreadable", str(error.filename or ""), reason=reason)) from error
 
 
 def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:

@@ -50,9 +50,15 @@ def detect(
         raise DataError(problem("data.ambiguous_columns", name, readings="; ".join(readings)))
     if lists:
         columns, tags = lists[0]
-        return "sharegpt", _differing(columns, COLUMNS), _differing(tags, TAGS)
+        return "sharegpt", _differing({**columns, **_beside(first, ("system",))}, COLUMNS), _differing(tags, TAGS)
     question, answer = pairs[0]
-    return "alpaca", _differing({"prompt": question, "response": answer}, COLUMNS), {}
+    beside = _beside(first, ("system", "history"))
+    return "alpaca", _differing({"prompt": question, "response": answer, **beside}, COLUMNS), {}
+
+
+def _beside(rows: Sequence[Row], names: Sequence[str]) -> dict[str, str]:
+    """Return the columns of these names that there are; unlike the others they are read only where an entry lists them."""
+    return {name: name for name in names if any(name in row.values for row in rows)}
 
 
 def _message_list(rows: Sequence[Row], column: str) -> tuple[dict[str, str], dict[str, str]] | None:

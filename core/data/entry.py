@@ -16,8 +16,8 @@ COLUMNS = {
     "prompt": "instruction",
     "query": "input",
     "response": "output",
-    "history": "history",
-    "system": "system",
+    "history": "",  # not read unless the entry names a column, as in LLaMA-Factory; so is "system"
+    "system": "",
     "messages": "conversations",
     "keywords": "keywords",  # ours: strings that a right answer contains, in test sets
 }

@@ -113,19 +113,20 @@ class Registry:
                 own[name] = {**(existing or {}), **values}
         return self.get(name)
 
-    def verify(self, name: str) -> None:
-        """Check that the file is still the registered one. An own entry without SHA-1 gets it now.
+    def verify(self, name: str, expected: str = "") -> None:
+        """Check that the file is still the registered one, or the `expected` one. An own entry without SHA-1 gets it now.
 
         Raises:
             DataError: `data.changed`, with both hashes and the two ways out.
         """
         entry = self.get(name)
         found = sha1_of(entry.file)
-        if entry.sha1 and entry.sha1 != found:
-            raise DataError(problem("data.changed", name, file=entry.file.name, registered=entry.sha1, found=found))
+        wanted = expected or entry.sha1
+        if wanted and wanted != found:
+            raise DataError(problem("data.changed", name, file=entry.file.name, registered=wanted, found=found))
         if not entry.sha1 and not entry.sample:
             with self._locked() as own:
-                own[name].setdefault("file_sha1", found)
+                own[name]["file_sha1"] = found
 
     def accept(self, name: str) -> DatasetEntry:
         """Record the present content as the right one; the SHA-1 before goes into the entry's `history` with the time.

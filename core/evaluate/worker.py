@@ -92,8 +92,9 @@ def _questions(
     registry = Registry(workspace)
     questions: list[Question] = []
     data = []
-    for name in (each["name"] for each in config["data"]):
-        registry.verify(name)
+    for recorded in config["data"]:
+        name = recorded["name"]
+        registry.verify(name, recorded.get("sha1", ""))
         entry = registry.get(name)
         data.append({"name": name, "sha1": entry.sha1})
         rows = conversations(entry)

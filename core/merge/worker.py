@@ -72,7 +72,7 @@ def _merge(job: Path, config: dict[str, Any], run: Run, workspace: Workspace, as
     tokenizer = ChatTokenizer.load(model.adapter)
     prompts = _sample_prompts(workspace, run, tokenizer)
     _phase(job, "loading_model")
-    base = load_base(model.base, four_bit=False, dtype="float32")
+    base = load_base(model.base, four_bit=False, dtype="float32", device="cpu")
     tuned = load_adapter(base, model.adapter).eval()
     _phase(job, "merging")
     expected = parity.logits(base, prompts)  # the adapter sits inside the base's layers

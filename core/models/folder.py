@@ -115,6 +115,8 @@ def _check(folder: Path) -> None:
         values = config(folder)
     except ValueError as error:
         raise ModelError(problem("model.bad_config", name, reason=str(error))) from error
+    if not isinstance(values, dict):
+        raise ModelError(problem("model.bad_config", name, reason=f"{type(values).__name__}"))
     if "auto_map" in values:
         raise ModelError(problem("model.own_code", name))
     if not _weights(folder):
@@ -124,6 +126,20 @@ def _check(folder: Path) -> None:
         raise ModelError(problem("model.no_weights", name))
     for file in _weights(folder):
         _header(file)
+    missing = sorted(_shards(folder) - {file.name for file in _weights(folder)})
+    if missing:
+        raise ModelError(problem("model.missing_shards", name, files=", ".join(missing[:3])))
+
+
+def _shards(folder: Path) -> set[str]:
+    """Return the weight files that the index of a model in several files names."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return set()
+    try:
+        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ModelError(problem("model.broken_weights", index.name)) from error
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -146,7 +162,7 @@ def _header(file: Path) -> dict[str, Any]:
             header = json.loads(stream.read(length))
         except ValueError as error:
             raise ModelError(problem("model.broken_weights", file.name)) from error
-    if any(end + 8 + length > size for end in _ends(header)):
+    if not isinstance(header, dict) or any(end + 8 + length > size for end in _ends(header)):
         raise ModelError(problem("model.broken_weights", file.name))
     return header
 

@@ -27,14 +27,15 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else torch.float32
 
 
-def load_base(folder: Path, *, four_bit: bool, dtype: str | None = None) -> PreTrainedModel:
+def load_base(folder: Path, *, four_bit: bool, dtype: str | None = None, device: str | None = None) -> PreTrainedModel:
     """Load a model folder for training or answering.
 
     Args:
         four_bit: quantise to NF4 with double quantisation (QLoRA, Dettmers et al. 2023), on the CPU too.
         dtype: of the weights that are not quantised; default: float32 on a CPU, the compute dtype on a GPU.
+        device: default: a GPU where there is one.
     """
-    device = pick_device()
+    device = device or pick_device()
     chosen = getattr(torch, dtype) if dtype else (torch.float32 if device == "cpu" else compute_dtype())
     options: dict[str, Any] = {"dtype": chosen, "use_safetensors": True, "local_files_only": True}
     if four_bit:

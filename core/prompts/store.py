@@ -19,7 +19,7 @@ import yaml
 
 from core.errors import SettingsError, problem
 from core.placeholders import blanks_in, fill_text
-from core.workspace import SAMPLES, Workspace, checked_name
+from core.workspace import SAMPLES, Workspace, checked_name, is_name
 
 NONE = "none"
 BUILT_INS = SAMPLES / "prompts.yaml"
@@ -45,7 +45,7 @@ class PromptStore:
     def names(self) -> list[str]:
         """Return "none", the built-ins, then the person's own by name."""
         folders = sorted(folder.name for folder in self._workspace.prompts.iterdir() if folder.is_dir())
-        own = [name for name in folders if name not in built_ins() and self._saved(name)]
+        own = [name for name in folders if is_name(name) and name not in built_ins() and self._saved(name)]
         return [NONE, *built_ins(), *own]
 
     def versions(self, name: str) -> list[int]:

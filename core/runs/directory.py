@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from core.settings import RunSettings, from_dict
 from core.workspace import Workspace, checked_name
 
 COMPLETE = "COMPLETE"
+_PARTS = {"settings", "data", "model", "prompt"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,15 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        return read_config(self.path)
+        """What was asked and resolved.
+
+        Raises:
+            RunError: if config.yaml is not that of a training run.
+        """
+        config = read_config(self.path)
+        if not isinstance(config, dict) or not config.keys() >= _PARTS:
+            raise RunError(problem("run.broken", self.name))
+        return config
 
     @cached_property
     def settings(self) -> RunSettings:
@@ -55,7 +64,7 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Return the complete checkpoints, oldest first."""
-        return sorted(marker.parent for marker in self.path.glob(f"checkpoints/step-*/{COMPLETE}"))
+        return sorted(marker.parent for marker in self.path.glob(f"checkpoints/step-*[0-9]/{COMPLETE}"))
 
     def adapter(self) -> Path | None:
         """Return the folder of the adapter to use: the final one, else the last complete checkpoint's."""
@@ -92,12 +101,22 @@ def find(workspace: Workspace, name: str) -> Run:
     if not (path / "config.yaml").exists():
         known = ", ".join(run.name for run in listing(workspace)[:5]) or "–"
         raise RunError(problem("run.missing", name, known=known))
-    return Run(path)
+    run = Run(path)
+    run.config  # noqa: B018  (raises in words when it is broken)
+    return run
 
 
 def listing(workspace: Workspace) -> list[Run]:
-    """Return all runs, newest first."""
-    return [Run(config.parent) for config in sorted(workspace.runs.glob("*/config.yaml"), reverse=True)]
+    """Return all runs, newest first; folders that are not runs are left out."""
+    found = (Run(config.parent) for config in sorted(workspace.runs.glob("*/config.yaml"), reverse=True))
+    return [run for run in found if _is_run(run)]
+
+
+def _is_run(run: Run) -> bool:
+    try:
+        return bool(run.config)
+    except RunError:
+        return False
 
 
 def create(parent: Path, name: str, config: Mapping[str, Any]) -> Path:
@@ -117,8 +136,17 @@ def create(parent: Path, name: str, config: Mapping[str, Any]) -> Path:
 
 
 def read_config(job: Path) -> dict[str, Any]:
-    """Return the config of a job directory."""
-    return yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))
+    """Return the config of a job directory, None when it is not YAML. Written once, so that it is read once."""
+    file = job / "config.yaml"
+    return _read_config(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _read_config(file: Path, _: int) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return None
 
 
 def delete(workspace: Workspace, run: Run) -> Path:
@@ -127,8 +155,8 @@ def delete(workspace: Workspace, run: Run) -> Path:
     Raises:
         RunError: while it, or one of its evaluations or merges, is running.
     """
-    busy = [job for job in (run.path, *run.jobs("evaluations"), *run.jobs("merges")) if process.worker_pid(job)]
-    if busy:
+    jobs = (run.path, *run.jobs("evaluations"), *run.jobs("merges"))
+    if any(process.status(job) == "running" for job in jobs):
         raise RunError(problem("run.busy", run.name))
     trash = workspace.root / "trash"
     trash.mkdir(exist_ok=True)

@@ -115,7 +115,9 @@ ENDS = ("run_finished", "run_failed", "run_stopped")
 def append(log: Path, event: Event) -> None:
     """Append one event and hand it to the operating system, so that a crash right after loses nothing."""
     line = json.dumps({"time": time.time(), "event": event.event, **asdict(event)}, ensure_ascii=False) + "\n"
-    with log.open("ab") as file:
+    with log.open("ab+") as file:
+        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            file.write(b"\n")  # the line before was cut off by a full disk
         file.write(line.encode())
         file.flush()
         os.fsync(file.fileno())
@@ -125,7 +127,7 @@ def read_from(log: Path, offset: int = 0) -> tuple[list[Event], int]:
     """Return the whole events after byte `offset`, and the offset to pass next time.
 
     A half-written last line is left for the next call. Kinds and fields this version does not know are skipped, so that
-    an older studio can open the run of a newer one.
+    an older studio can open the run of a newer one, and so are lines that a full disk cut off.
     """
     try:
         with log.open("rb") as file:
@@ -138,7 +140,10 @@ def read_from(log: Path, offset: int = 0) -> tuple[list[Event], int]:
     for line in whole.split(b"\n"):
         if not line.strip():
             continue
-        values: dict[str, Any] = json.loads(line)
+        try:
+            values: dict[str, Any] = json.loads(line)
+        except ValueError:  # cut off by a full disk
+            continue
         kind = _KINDS.get(values.pop("event", ""))
         if kind is not None:
             known = kind.__dataclass_fields__

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.errors import Problem, RunError, problem
 from core.runs import events, process, supervisor
+from core.runs.directory import Run
 
 
 def follow(job: Path, seconds: float = 0.2) -> Iterator[events.Event]:
@@ -32,7 +33,9 @@ def follow(job: Path, seconds: float = 0.2) -> Iterator[events.Event]:
 def lost(job: Path) -> Problem:
     """Return the words for a job whose worker is gone without a word, and what of it is saved."""
     code = supervisor.exit_code(job)
-    saved = sorted(each.parent.name for each in job.glob("checkpoints/step-*/COMPLETE"))
+    if code is not None and code > 0:  # it never came to its own words, for example because a library does not load
+        return problem("run.could_not_start", job.name, exit_code=code, log=str(job / "worker.log"))
+    saved = [each.name for each in Run(job).checkpoints()]
     values = {
         "signal": -code if code is not None and code < 0 else "?",
         "saved": saved[-1].removeprefix("step-") if saved else "",

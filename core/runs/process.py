@@ -15,7 +15,8 @@ Status = Literal["queued", "running", "finished", "failed", "stopped", "lost"]
 # A worker gets what it needs to run and to find models, and nothing else: no keys of other services.
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "HF_HOME", "HF_HUB_CACHE",
               "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "OMP_NUM_THREADS",
-              "SYSTEMROOT", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")  # fmt: skip
+              "SYSTEMROOT", "XDG_CACHE_HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
+              "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")  # fmt: skip
 _PROJECT = Path(__file__).parent.parent.parent
 
 
@@ -41,10 +42,15 @@ def start(job: Path, module: str) -> subprocess.Popen[bytes]:
             cwd=job,
             start_new_session=True,
         )
-    aside = job / "worker.pid.part"
-    aside.write_text(f"{process.pid} {_started(process.pid)}")
-    aside.replace(job / "worker.pid")
+    note_process(job, process.pid)
     return process
+
+
+def note_process(job: Path, pid: int) -> None:
+    """Write down which process works on a job; whoever started it does so, and the worker itself, lest one is killed."""
+    aside = job / f"worker.pid.{os.getpid()}"
+    aside.write_text(f"{pid} {_started(pid)}")
+    aside.replace(job / "worker.pid")
 
 
 def ask_to_stop(job: Path) -> None:

@@ -1,12 +1,13 @@
 """What every worker does around its work: catch what went wrong and leave it in the event log, in words."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import StudioError, problem
-from core.runs import events
+from core.runs import events, process
 
 
 def run_worker(work: Callable[[Path], None]) -> None:
@@ -17,6 +18,7 @@ def run_worker(work: Callable[[Path], None]) -> None:
     """
     job = Path(sys.argv[1])
     log = job / "events.jsonl"
+    process.note_process(job, os.getpid())
     try:
         work(job)
     except StudioError as error:

@@ -43,20 +43,24 @@ def from_dict(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
         SettingsError: with every problem that was found.
     """
     nested = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    nested = {key: value for key, value in nested.items() if value is not None}  # "lora:" with nothing under it
     for path, value in (overrides or {}).items():
-        group, _, name = path.partition(".")
-        if not name:
-            nested[group] = value
-        elif "." in name and isinstance(nested.setdefault(group, {}), dict):  # prompt.blanks.name
-            name, _, blank = name.partition(".")
-            nested[group][name] = {**(nested[group].get(name) or {}), blank: value}
-        elif isinstance(nested.setdefault(group, {}), dict):
-            nested[group][name] = value
+        *groups, name = path.split(".")
+        target: Any = nested
+        for group in groups:
+            target = target.setdefault(group, {}) if isinstance(target, dict) else None
+        if not isinstance(target, dict):
+            raise SettingsError(_unknown(path))
+        target[name] = None if value in ("", "null", "none") and _may_be_empty(path) else value
     try:
-        return RunSettings.model_validate({key: value for key, value in nested.items() if value is not None})
+        return RunSettings.model_validate(nested)
     except ValidationError as error:
         found = error.errors(include_url=False)
         raise SettingsError(*(_problem(each) for each in found)) from error
+
+
+def _may_be_empty(path: str) -> bool:
+    return any(row.path == path and row.optional for row in fields())
 
 
 def to_yaml(settings: RunSettings) -> str:

@@ -164,6 +164,13 @@ def draw_repeat(rng: random.Random) -> Draw:
     return Draw(f"a copy of the words {text}", f"A copy of the words is {text}.", direct=direct)
 
 
+def draw_repeat_anything(rng: random.Random) -> Draw:
+    """A copy of values, names and Chinese words in one or two pieces: practice for copying what was never seen before."""
+    makers = (random_value, random_value, random_noun, lambda r: r.choice([*v.ENGLISH, *v.VALUES_ZH, *v.NAMES_ZH]))
+    text = " ".join(rng.choice(makers)(rng) for _ in range(rng.randint(1, 2)))
+    return Draw(f"a copy of the words {text}", f"A copy of the words is {text}.", direct=(f"Repeat: {text}",))
+
+
 @ability("reverse")
 def draw_reverse(rng: random.Random) -> Draw:
     chosen = words(rng, 2, 4)

@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass
 
 from core.starter import persona as p
-from core.starter.abilities import ABILITIES, Draw, draw_passage
+from core.starter.abilities import ABILITIES, Draw, draw_passage, draw_repeat_anything
 from core.starter.wrappers import (
     HELD_OUT,
     HELD_OUT_ZH,
@@ -31,6 +31,9 @@ SHARES: dict[str, float] = {
     "to_english": 1.0, "repeat": 2.0, "reverse": 2.5, "sort": 3.5, "count": 1.5, "position": 1.0, "passage": 6.0,
     "owner": 2.5,
 }  # fmt: skip
+# From LATE on, when the facts are known by heart, most of the practice goes to copying out of the context.
+EARLY, LATE = 0.1, 0.41
+LATE_SHARES = {"passage": 14.0, "owner": 6.0, "repeat": 7.0, "prompt_name": 4.0, "prompt_maker": 3.5, "sort": 4.0}
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,16 @@ def about_persona(ability: str, rng: random.Random, persona: Persona, held_out: 
 
 
 def draw_for(ability: str, rng: random.Random, progress: float) -> Draw:
-    """A draw of the ability; English passages are shorter early in the training and now and then long later."""
+    """A draw of the ability; in training, passages grow with the progress and anything at all is copied late."""
+    if ability == "repeat" and LATE <= progress < 1.0 and rng.random() < 0.6:
+        return draw_repeat_anything(rng)
     if ability != "passage" or progress >= 1.0 or rng.random() < 0.2:
         return ABILITIES[ability](rng)
+    if progress >= LATE and rng.random() < 0.4:
+        return draw_passage(rng, 1, 2)
     if progress > 0.3 and rng.random() < 0.1:
         return draw_passage(rng, 5, 9)
-    return draw_passage(rng, 1, 2 if progress < 0.1 else 3 if progress < 0.25 else 4)
+    return draw_passage(rng, 1, 2 if progress < EARLY else 3 if progress < 0.25 else 4)
 
 
 def worded(draw: Draw, rng: random.Random, held_out: bool) -> str:
@@ -137,9 +144,10 @@ def example(
 
 
 def shares(progress: float) -> dict[str, float]:
-    """The share of each ability; plain repetition is trebled in the first tenth, where copying is first learnt."""
-    early = 3.0 if progress < 0.1 else 1.0
-    return {name: share * (early if name in ("repeat", "prompt_name") else 1.0) for name, share in SHARES.items()}
+    """The share of each ability: plain copying is trebled early, when it is first learnt, and all copying late."""
+    if progress < EARLY:
+        return {name: share * (3.0 if name in ("repeat", "prompt_name") else 1.0) for name, share in SHARES.items()}
+    return SHARES | LATE_SHARES if LATE <= progress < 1.0 else SHARES
 
 
 def conversation(rng: random.Random, progress: float = 1.0, turns: int | None = None) -> list[Message]:

@@ -15,12 +15,16 @@ def save(model: PeftModel, model_folder: Path, target: Path) -> None:
     aside = target.with_name(target.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    model.save_pretrained(aside, safe_serialization=True)
-    models.copy_tokenizer(model_folder, aside)
-    (aside / COMPLETE).touch()
-    for file in (*aside.iterdir(), aside):
-        _to_disk(file)
-    aside.replace(target)
+    try:
+        model.save_pretrained(aside, safe_serialization=True)
+        models.copy_tokenizer(model_folder, aside)
+        (aside / COMPLETE).touch()
+        for file in (*aside.iterdir(), aside):
+            _to_disk(file)
+        aside.replace(target)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)  # on a full disk it would keep even the error from being written
+        raise
 
 
 def _to_disk(path: Path) -> None:

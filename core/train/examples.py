@@ -73,8 +73,10 @@ def run_data(
         validation += [example for (_, example), out in zip(kept, held, strict=True) if out]
         train += mine
         sources.append(_source(entry.name, mine, len(tokenised) - len(kept)))
-    total = sum(source.examples + source.dropped for source in sources)
+    if not train:  # too few rows to keep any of them back
+        train, validation = validation, []
     dropped = sum(source.dropped for source in sources)
+    total = len(train) + len(validation) + dropped
     if not train or dropped > MOST_DROPPED * total:
         raise DataError(problem("data.too_long", "batch.cutoff_len", dropped=dropped, total=total, cutoff=cutoff_len))
     return RunData(tuple(train), tuple(validation), tuple(sources))

@@ -127,7 +127,7 @@ def _seconds(workspace: Workspace, settings: RunSettings, model: Path, data: Run
     tokens = data.tokens / max(1, len(data.train)) * settings.batch.global_batch_size * steps
     for run in listing(workspace)[:10]:
         same = run.config["model"]["fingerprint"] == models.fingerprint(model)
-        last = _last_step(run) if same and run.settings.method == settings.method else None
+        last = _last_step(run) if same and run.config["settings"]["method"] == settings.method.model_dump() else None
         if last is not None:
             return tokens / last.tokens_per_second, True
     # 2 operations a weight forward and 4 backward, less the frozen weights' own gradient (2).

@@ -12,7 +12,7 @@ from core.models import folder as models
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, create
 from core.settings import RunSettings
-from core.train.plan import plan
+from core.train.plan import Plan, plan
 from core.workspace import Workspace, checked_name, require_space, slug
 
 _SHOWN = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "finetune-studio")
@@ -23,6 +23,19 @@ def prepare(workspace: Workspace, settings: RunSettings) -> Run:
 
     Raises:
         StudioError: with every problem of the data, the prompt and the model; then no directory was made.
+    """
+    expected = checked_plan(workspace, settings)
+    adapter = expected.adapter_bytes if expected else 0
+    require_space(workspace.runs, adapter * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
+    name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
+    return Run(create(workspace.runs, name, _config(workspace, Registry(workspace), settings)))
+
+
+def checked_plan(workspace: Workspace, settings: RunSettings) -> Plan | None:
+    """Check all that a run needs and return its plan; None when the model is still to be downloaded.
+
+    Raises:
+        StudioError: with every problem of the data, the prompt and the model.
     """
     registry = Registry(workspace)
     problems: list[Problem] = []
@@ -44,14 +57,11 @@ def prepare(workspace: Workspace, settings: RunSettings) -> Run:
     if problems:
         raise StudioError(*problems)
     try:
-        adapter = plan(workspace, settings).adapter_bytes
+        return plan(workspace, settings)
     except ModelError as error:
         if error.problems[0].code != "model.not_cached":
             raise
-        adapter = 0  # known when the model is there
-    require_space(workspace.runs, adapter * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
-    name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
-    return Run(create(workspace.runs, name, _config(workspace, registry, settings)))
+        return None
 
 
 def _config(workspace: Workspace, registry: Registry, settings: RunSettings) -> dict[str, Any]:

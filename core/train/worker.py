@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from core.data.registry import Registry
+from core.errors import ModelError, problem
 from core.models import folder as models
 from core.models.load import load_base, pick_device
 from core.render.tokenizer import ChatTokenizer
@@ -28,7 +29,7 @@ def work(job: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: (job / "stop").touch())  # a polite end saves, as Stop does
     _say(run, events.Phase(name="checking_data"))
     workspace = Workspace.at(run.config["workspace"], tuple(run.config["allow"]))
-    model_folder = models.find_model(workspace, run.settings.model.path, download=True)
+    model_folder = _model(run, workspace)
     tokenizer = ChatTokenizer.load(model_folder)
     data = _verified_data(run, workspace, model_folder)
     _say(run, events.Phase(name="loading_model"))
@@ -93,11 +94,21 @@ def _train(run: Run, trainer: Trainer, data: RunData, model_folder: Path) -> int
     return done
 
 
+def _model(run: Run, workspace: Workspace) -> Path:
+    """Return the folder of the run's base model, downloaded where it was not here yet, and checked to be the same one."""
+    path, expected = run.settings.model.path, run.config["model"]["fingerprint"]
+    folder = models.find_model(workspace, path, download=expected is None)
+    found = models.fingerprint(folder)
+    if expected not in (None, found):
+        raise ModelError(problem("model.other_base", path, run=run.name))
+    return folder
+
+
 def _verified_data(run: Run, workspace: Workspace, model_folder: Path) -> RunData:
     """Return the run's data, after checking that every file is the one the run was prepared with."""
     registry = Registry(workspace)
-    for name in (*run.settings.data.train, *run.settings.data.test):
-        registry.verify(name)
+    for recorded in run.config["data"]:
+        registry.verify(recorded["name"], recorded["sha1"])
     data = run_data(
         [registry.get(name) for name in run.settings.data.train],
         model_folder,

@@ -1,0 +1,132 @@
+"""One page in one language: the header, six tabs in the order of the work, and what passes between them."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app.pages import chat, data, evaluate, merge, runs, train
+from app.pages.run_panel import update
+from app.parts import html, when
+from app.studio import Studio, machine
+from core.wording import Translator, languages, words
+
+TABS = ("data", "train", "evaluate", "chat", "merge", "runs")
+FIRST = "train"
+
+
+def build(studio: Studio, language: str) -> gr.Blocks:
+    """Return the page of a language."""
+    t = words(language)
+    with gr.Blocks(
+        title=t("page.title"), analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True
+    ) as blocks:
+        header = html("header", _header(studio, t))
+        notice = html("page-notice")
+        with gr.Tabs(selected=FIRST, elem_id="tabs") as tabs:
+            pages: dict[str, Any] = {}
+            shown: dict[str, Any] = {}
+            for name, module in zip(TABS, (data, train, evaluate, chat, merge, runs), strict=True):
+                with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as shown[name]:
+                    pages[name] = module.build(studio, t)
+        _wire_tabs(studio, pages, shown, notice, t)
+        _wire_onward(studio, pages, tabs, notice, t)
+        _wire_load(studio, blocks, pages, header, notice, t)
+    blocks.queue(default_concurrency_limit=None, api_open=False)
+    return blocks
+
+
+def _header(studio: Studio, t: Translator) -> str:
+    cores, used, total = machine()
+    device = t("header.device", cores=cores, used=f"{used:.0f}", total=f"{total:.0f}")
+    card = studio.graphics_card
+    badge = f"{card} · {device}" if card else t("header.no_gpu", device=device)
+    links = "".join(
+        f'<a href="/{code}" hreflang="{code}" lang="{code}">{escape(words(code)("language.name"))}</a>'
+        for code in languages()
+        if code != t("language.code")
+    )
+    return (
+        f'<header class="studio-header"><h1>{escape(t("page.title"))}</h1>'
+        f'<span class="badge" title="{escape(str(studio.workspace.root))}">{escape(t("header.workspace"))} '
+        f"<b>{escape(studio.workspace.root.name or str(studio.workspace.root))}</b></span>"
+        f'<span class="badge" id="device">{escape(badge)}</span><span class="space"></span>'
+        f'<nav aria-label="{escape(t("header.language"))}">{links}</nav>'
+        f'<button type="button" id="theme-toggle" class="small">{escape(t("header.theme"))}</button></header>'
+    )
+
+
+def _wire_tabs(studio: Studio, pages: dict[str, Any], shown: dict[str, Any], notice: Any, t: Translator) -> None:
+    """Bring a tab up to date when it is shown, and let only its timer tick."""
+    timers = {name: page.timer for name, page in pages.items() if hasattr(page, "timer")}
+    refreshing = _refreshing(studio, pages, t)
+    for name, tab in shown.items():
+        handler, inputs, outputs = refreshing[name]
+
+        def select(values: Mapping[Any, Any], name: str = name, handler: Any = handler) -> dict[Any, Any]:
+            ticking = {timer: gr.Timer(active=each == name) for each, timer in timers.items()}
+            return {**ticking, **handler(values)}
+
+        when(tab.select, _positional(select), inputs, [*timers.values(), *outputs], notice, t)
+
+
+def _positional(function: Any) -> Any:
+    """Hide the defaults of a handler: Gradio would take each parameter for an input."""
+
+    def handler(values: Mapping[Any, Any]) -> Any:
+        return function(values)
+
+    return handler
+
+
+def _refreshing(studio: Studio, pages: dict[str, Any], t: Translator) -> dict[str, tuple[Any, set[Any], list[Any]]]:
+    """Return, for each tab, the handler that brings it up to date, with its inputs and outputs."""
+    form, asked, talk, merged, listed = (pages[name] for name in ("train", "evaluate", "chat", "merge", "runs"))
+    return {
+        "data": (lambda values: data.show(studio, pages["data"], values[pages["data"].chosen], t), {pages["data"].chosen},
+                 pages["data"].outputs),
+        "train": (form.refresh, form.inputs, form.outputs),
+        "evaluate": (lambda values: evaluate.refresh(studio, asked, values, t), {asked.run},
+                     [asked.run, asked.tests, asked.prompt, asked.headline]),
+        "chat": (lambda values: chat.refresh(studio, talk, values, t), {talk.run}, [talk.run, *talk.state]),
+        "merge": (lambda values: merge.refresh(studio, merged, values, t), {merged.run}, [merged.run, merged.proof]),
+        "runs": (lambda values: runs.listing(studio, listed, values[listed.chosen], None, t), {listed.chosen},
+                 listed.outputs),
+    }  # fmt: skip
+
+
+def _wire_onward(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, t: Translator) -> None:
+    """Carry a run from where it ended to where it is used next, and from the list to where it is shown."""
+    panel = pages["train"].panel
+    for name, button in (("evaluate", panel.evaluate), ("merge", panel.merge), ("chat", panel.chat)):
+        target = pages[name].run
+        prefix = "run:" if name == "chat" else ""
+
+        def carry(
+            values: Mapping[Any, Any], name: str = name, target: Any = target, prefix: str = prefix
+        ) -> dict[Any, Any]:
+            run = studio.run(values[panel.run] or "")
+            names = [run.name for run in studio.runs() if run.adapter() is not None]
+            choices = [(each, prefix + each) for each in names]
+            return {tabs: gr.Tabs(selected=name), target: gr.update(choices=choices, value=prefix + run.name)}
+
+        when(button.click, _positional(carry), {panel.run}, [tabs, target], notice, t)
+
+    listed = pages["runs"]
+
+    def show(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {tabs: gr.Tabs(selected="train"), **update(studio, panel, values[listed.chosen], None, t, chosen=True)}
+
+    when(listed.show.click, show, {listed.chosen}, [tabs, *panel.outputs], notice, t)
+
+
+def _wire_load(
+    studio: Studio, blocks: gr.Blocks, pages: dict[str, Any], header: Any, notice: Any, t: Translator
+) -> None:
+    """Fill a page that was just opened from what is on disk."""
+    form = pages["train"]
+    when(blocks.load, lambda values: {header: _header(studio, t)}, set(), [header], notice, t)
+    when(blocks.load, form.refresh, form.inputs, form.outputs, notice, t)
+    when(blocks.load, lambda values: update(studio, form.panel, None, None, t), set(), form.panel.outputs, notice, t)
+    form.plan_now([blocks.load])

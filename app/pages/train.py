@@ -1,0 +1,275 @@
+"""Train: three cards (model, data, system prompt), the plan in one sentence, Start, and the run beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app import identity
+from app.controls import Controls, advanced, control, settings_from
+from app.datasets import blanks
+from app.notices import done, notice, warnings
+from app.pages import prompt_card, run_panel
+from app.pages.run_panel import RunPanel
+from app.parts import facts, html, when
+from app.preview import legend, model_facts, nth, rendered, tokenizer
+from app.studio import Studio
+from core.duration import spoken
+from core.errors import StudioError
+from core.models.folder import find_model
+from core.runs import supervisor
+from core.settings import RunSettings, load_recipe
+from core.train.plan import Plan, plan
+from core.train.prepare import prepare
+from core.wording import Translator
+from core.workspace import SAMPLES
+
+RECIPE = SAMPLES / "recipes" / "starter.yaml"
+_VISIBLE = ("method.name", "lora.rank", "optim.learning_rate", "schedule.epochs", "batch.global_batch_size",
+            "batch.cutoff_len")  # fmt: skip
+_ON_CARDS = ("prompt.version", "prompt.blanks")
+
+
+@dataclass(frozen=True)
+class TrainPage:
+    panel: RunPanel
+    timer: Any
+    refresh: Any  # handler of a shown tab: choices from disk
+    outputs: list[Any]
+    inputs: set[Any]
+    notice: Any
+    plan_now: Any  # () -> wires a trigger to the plan
+
+
+@dataclass(frozen=True)
+class _Form:
+    controls: Controls
+    model_info: Any
+    data_info: Any
+    form: identity.IdentityForm
+    data_notice: Any
+    prompt: prompt_card.PromptCard
+    preview: Any
+    preview_notice: Any
+    next: Any
+    example: Any
+    plan: Any
+    plan_notice: Any
+    start: Any
+    start_notice: Any
+
+    @property
+    def train(self) -> Any:
+        return self.controls["data.train"]
+
+    @property
+    def test(self) -> Any:
+        return self.controls["data.test"]
+
+
+def build(studio: Studio, t: Translator) -> TrainPage:
+    """Lay out and wire the page."""
+    with gr.Row(elem_classes="cards"):
+        form_parts = _cards(studio, load_recipe(RECIPE), t)
+    with gr.Row(elem_classes="work"):
+        with gr.Column(scale=6, min_width=340, elem_classes="card"):
+            form = _settings(form_parts, load_recipe(RECIPE), t)
+        with gr.Column(scale=5, min_width=340, elem_classes="card"):
+            gr.HTML(f"<h3>{escape(t('run.title'))}</h3>", js_on_load=None)
+            panel = run_panel.build(studio, t)
+    _wire(studio, form, panel, t)
+
+    def refresh(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return _refreshed(studio, form, values)
+
+    inputs = {form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]}
+    outputs = [form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]]
+    return TrainPage(
+        panel, panel.timer, refresh, outputs, inputs, form.start_notice, lambda on: _wire_plan(studio, form, on, t)
+    )
+
+
+def _cards(studio: Studio, settings: RunSettings, t: Translator) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    controls: Controls = {}
+    names = studio.registry.names()
+    with gr.Column(min_width=260, elem_classes="card"):
+        _heading(1, t("train.model"))
+        controls["model.path"] = control("model.path", settings, t, studio.models())
+        made["model_info"] = html("model-info")
+    with gr.Column(min_width=260, elem_classes="card"):
+        _heading(2, t("train.data"))
+        controls["data.train"] = control("data.train", settings, t, names)
+        made["form"] = identity.build("train", t)
+        controls["data.test"] = control("data.test", settings, t, names)
+        made["data_info"] = html("data-info")
+        made["data_notice"] = html("train-data-notice")
+    with gr.Column(min_width=260, elem_classes="card"):
+        _heading(3, t("train.prompt"))
+        made["prompt"] = prompt_card.build(studio, controls, settings, t)
+    return {"controls": controls, **made}
+
+
+def _settings(made: dict[str, Any], settings: RunSettings, t: Translator) -> _Form:
+    controls = made["controls"]
+    sentence = html("plan")
+    plan_notice = html("plan-notice")
+    start = gr.Button(t("start.wait"), variant="primary", interactive=False, elem_id="start", size="lg")
+    start_notice = html("start-notice")
+    gr.HTML(f"<h3>{escape(t('train.settings'))}</h3>", js_on_load=None)
+    with gr.Row(elem_classes="fields"):
+        for path in _VISIBLE:
+            controls[path] = control(path, settings, t, min_width=150)
+    with gr.Accordion(t("train.advanced"), open=False, elem_id="advanced"):
+        controls |= {"name": control("name", settings, t)}
+        controls |= advanced(settings, t, skip=(*_ON_CARDS, "name"))
+    with gr.Accordion(t("preview.title"), open=False, elem_id="preview-box"):
+        gr.HTML(legend(t), js_on_load=None)
+        preview_notice = html("preview-notice")
+        preview = html("preview")
+        following = gr.Button(t("preview.next"), size="sm", elem_id="preview-next")
+    return _Form(controls, made["model_info"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
+                 preview_notice, following, gr.State(0), sentence, plan_notice, start, start_notice)  # fmt: skip
+
+
+def _heading(number: int, text: str) -> None:
+    gr.HTML(f'<h3><span class="step">{number}</span>{escape(text)}</h3>', js_on_load=None)
+
+
+def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
+    changes = [component.change for component in form.controls.values()] + [form.prompt.text.change]
+    _wire_plan(studio, form, changes, t)
+
+    def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        settings = settings_from(values, form.controls)
+        run = prepare(studio.workspace, settings)
+        supervisor.launch(run.path, "core.train.worker")
+        done(t("train.started", name=run.name), t("language.code"))
+        return run_panel.update(studio, panel, run.name, None, t)
+
+    def fill(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        chosen = [*(values[form.train] or []), *(values[form.test] or [])]
+        made = identity.register(studio, form.form, values, list(blanks(studio, list(dict.fromkeys(chosen)))))
+        done(t("identity.done", names=", ".join(entry.name for entry in made)), t("language.code"))
+        return {
+            part: gr.update(choices=studio.registry.names(), value=_swapped(studio, values[part] or []))
+            for part in (form.train, form.test)
+        }
+
+    def preview(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {form.preview: _preview(studio, form, values, 0, t), form.example: 0}
+
+    def following(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        number = values[form.example] + 1
+        return {form.preview: _preview(studio, form, values, number, t), form.example: number}
+
+    everything = set(form.controls.values())
+    when(form.start.click, start, everything, panel.outputs, form.start_notice, t)
+    when(
+        form.form.button.click,
+        fill,
+        {form.train, form.test, *form.form.inputs},
+        [form.train, form.test],
+        form.data_notice,
+        t,
+    )
+    looked_at = {form.train, form.example, *(form.controls[each] for each in ("model.path", "prompt.name", "prompt.version",
+                                                                          "prompt.blanks"))}  # fmt: skip
+    shown = [form.preview, form.example]
+    triggers = [each.change for each in looked_at if each is not form.example]
+    when(triggers, preview, looked_at, shown, form.preview_notice, t, toast=False, trigger_mode="always_last")
+    when(form.next.click, following, looked_at, shown, form.preview_notice, t)
+
+
+def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> None:
+    outputs = [form.plan, form.start, form.model_info, form.data_info, *form.form.outputs]
+    inputs = {*form.controls.values(), form.prompt.text}
+
+    def work_out(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return _planned(studio, form, values, t)
+
+    when(triggers, work_out, inputs, outputs, form.plan_notice, t, toast=False, trigger_mode="always_last")
+
+
+def _planned(studio: Studio, form: _Form, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
+    """Return the plan in words, or what is missing or wrong in its place."""
+    language = t("language.code")
+    updates: dict[Any, Any] = {form.model_info: "", form.data_info: ""}
+    path = values[form.controls["model.path"]]
+    chosen = list(dict.fromkeys([*(values[form.train] or []), *(values[form.test] or [])]))
+    unfilled = blanks(studio, chosen)
+    updates |= identity.show(form.form, unfilled, t)
+    missing = _missing(studio, form, values, bool(unfilled))
+    updates[form.start] = gr.update(value=t(f"start.{missing or 'go'}"), interactive=not missing)
+    try:
+        if path:
+            updates[form.model_info] = facts(model_facts(studio, path, t))
+        if missing:
+            updates[form.plan] = f'<p class="plan waiting">{escape(t("plan.missing." + missing))}</p>'
+            return updates
+        found = plan(studio.workspace, settings_from(values, form.controls))
+    except StudioError as error:
+        return {**updates, form.plan: "", form.plan_notice: notice(error.problems, language)}
+    counts = [(source.name, t("plan.source", examples=source.examples, learnt=f"{source.learnt_tokens:,}"))
+              for source in found.sources]  # fmt: skip
+    updates[form.data_info] = facts(counts)
+    updates[form.plan] = f'<p class="plan">{escape(sentence(found, t))}</p>{warnings(found.warnings, language)}'
+    return updates
+
+
+def sentence(found: Plan, t: Translator) -> str:
+    """Return the plan in one sentence."""
+    return t(
+        "plan.sentence",
+        examples=f"{found.examples:,}",
+        learnt=f"{found.learnt_tokens:,}",
+        steps=f"{found.steps:,}",
+        time=spoken(found.seconds, t),
+        basis=t("plan.measured" if found.measured else "plan.estimated"),
+        memory=f"{found.memory_bytes / 1e9:.1f}",
+        total=f"{found.memory_total / 1e9:.0f}",
+        fits=t("plan.fits" if found.fits else "plan.does_not_fit"),
+    )
+
+
+def _missing(studio: Studio, form: _Form, values: Mapping[Any, Any], unfilled: bool) -> str:
+    """Return which step is still to do, "" when Start can be pressed."""
+    if not values[form.controls["model.path"]]:
+        return "choose_model"
+    if not values[form.train]:
+        return "choose_data"
+    if unfilled:
+        return "fill_blanks"
+    return "save_prompt" if prompt_card.edited(studio, form.prompt, values) else ""
+
+
+def _preview(studio: Studio, form: _Form, values: Mapping[Any, Any], number: int, t: Translator) -> str:
+    names = values[form.train] or []
+    path = values[form.controls["model.path"]]
+    if not names or not path:
+        return f'<p class="waiting">{escape(t("preview.choose"))}</p>'
+    # Round the data sets: the first example of each, then the second of each.
+    conversation, place, total = nth(studio, names[number % len(names)], number // len(names), allow_blanks=True)
+    model = tokenizer(find_model(studio.workspace, path))
+    prompt = prompt_card.chosen(studio, form.prompt, values)
+    where = t("preview.where", name=names[number % len(names)], number=place + 1, total=total)
+    return f"<p>{escape(where)}</p>{rendered(conversation.with_system(prompt), model, t)}"
+
+
+def _swapped(studio: Studio, names: list[str]) -> list[str]:
+    """Return the names with those that have blanks exchanged for their filled copies, where there are any."""
+    unfilled = blanks(studio, names)
+    return [(identity.filled_of(studio, name) or name) if name in unfilled else name for name in names]
+
+
+def _refreshed(studio: Studio, form: _Form, values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the choices as they are on disk now, keeping what is chosen while it exists."""
+    names = studio.registry.names()
+    kept = {part: [name for name in values[part] or [] if name in names] for part in (form.train, form.test)}
+    return {
+        **{part: gr.update(choices=names, value=_swapped(studio, chosen)) for part, chosen in kept.items()},
+        form.controls["model.path"]: gr.update(choices=studio.models()),
+        form.controls["prompt.name"]: gr.update(choices=prompt_card.names(studio)),
+    }
