@@ -60,6 +60,7 @@ def test_the_shipped_model_has_at_most_eight_million_parameters_and_a_context_of
 def test_the_shipped_tokenizer_gives_back_what_it_was_given(tokenizer, text):
     assert tokenizer.decode(ids(tokenizer, text)) == text
     bare = Tokenizer.from_file(str(STARTER / "tokenizer.json"))
+    assert bare.padding is None
     assert bare.encode(text, add_special_tokens=False).ids == ids(tokenizer, text)
 
 

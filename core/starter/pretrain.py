@@ -186,6 +186,7 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Pat
     copy.generation_config.do_sample = False
     copy.to(torch.bfloat16).save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
+    tokenizer.backend_tokenizer.no_padding()  # scoring pads on the left; that is no property of the tokenizer
     tokenizer.save_pretrained(out)
     # The class name that every version of transformers knows, rather than this version's.
     described = json.loads((out / "tokenizer_config.json").read_text())
