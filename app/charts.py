@@ -148,4 +148,4 @@ def _number(value: float) -> str:
         return "0"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.1e}" if abs(value) < 0.001 else f"{value:.3g}"
+    return f"{value:.1e}".replace("e-0", "e-") if abs(value) < 0.001 else f"{value:.3g}"

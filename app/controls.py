@@ -43,9 +43,10 @@ def control(path: str, settings: RunSettings, t: Translator, choices: Sequence[A
         **options,
     }
     match row.kind:
+        case "int" | "float" if row.optional:
+            return optional_number(t("setting.found_by_the_studio"), **common)
         case "int" | "float":
-            empty = {"placeholder": t("setting.found_by_the_studio")} if row.optional else {}
-            return gr.Number(step=_step(row), **empty, **common)
+            return gr.Number(step=_step(row), **common)
         case "choice":
             named = [(t(key) if has(key := f"setting.{path}.choice.{name}") else name, name) for name in row.choices]
             return choice(named, **common)
@@ -57,6 +58,12 @@ def control(path: str, settings: RunSettings, t: Translator, choices: Sequence[A
             return choice(choices, **common)
         case _:
             return gr.Textbox(**common)
+
+
+def optional_number(placeholder: str, value: float | None, **options: Any) -> gr.Textbox:
+    """Return a field for a number that may be left empty, which Gradio's own turns into 0."""
+    shown = "" if value is None else f"{value:g}"
+    return gr.Textbox(shown, placeholder=placeholder, max_lines=1, **options)
 
 
 def advanced(settings: RunSettings, t: Translator, skip: Sequence[str] = ()) -> Controls:

@@ -7,6 +7,7 @@ import gradio as gr
 
 STYLE = Path(__file__).parent / "style.css"
 SCRIPT = Path(__file__).parent / "page.js"
+ICON = Path(__file__).parent / "favicon.svg"
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei",
          "Noto Sans CJK SC", "Noto Sans SC", "sans-serif")  # fmt: skip
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans Mono CJK SC", "monospace")

@@ -14,7 +14,7 @@ import gradio as gr
 import psutil
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 
 from app import look, page
 from app.gate import Gate
@@ -41,6 +41,10 @@ def create_app(
     @app.get("/")
     def start(request: Request) -> RedirectResponse:
         return RedirectResponse(f"/{language or preferred(request.headers.get('accept-language', ''))}", 307)
+
+    @app.get("/favicon.ico")
+    def icon() -> FileResponse:
+        return FileResponse(look.ICON, media_type="image/svg+xml")
 
     @app.get("/healthz")
     def health() -> JSONResponse:

@@ -158,7 +158,7 @@ def _chatbot(which: str, t: Translator) -> gr.Chatbot:
         render_markdown=False,
         latex_delimiters=[],
         feedback_options=None,
-        buttons=["copy"],
+        buttons=[],
         height=430,
         min_width=150,
         placeholder=t("chat.nothing_said"),
@@ -253,11 +253,12 @@ def _panes(page: ChatPage, turns: list[Turn]) -> dict[Any, Any]:
 
 
 def _pane(turns: list[Turn], which: str) -> list[dict[str, str]]:
+    """Return a pane's messages, escaped: without markdown the chat shows what it gets as HTML, cleaned but still HTML."""
     shown = []
     for turn in turns:
-        shown.append({"role": "user", "content": turn["user"]})
+        shown.append({"role": "user", "content": escape(turn["user"], quote=False)})
         if which in turn:
-            shown.append({"role": "assistant", "content": turn[which] or "…"})
+            shown.append({"role": "assistant", "content": escape(turn[which], quote=False) or "…"})
     return shown
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app import jobs, watching
+from app.controls import optional_number
 from app.notices import done
 from app.parts import choice, empty, html, table, when
 from app.studio import Studio
@@ -67,14 +68,13 @@ def build(studio: Studio, t: Translator) -> EvaluatePage:
 
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
         run = studio.run(values[page.run] or "")
-        limit = values[page.limit]
         job = evaluation.prepare(
             studio.workspace,
             run,
             values[page.tests] or [],
             prompt=_prompt(studio, values[page.prompt]),
-            max_new_tokens=_whole(values[page.longest], 64),
-            limit=None if limit is None else _whole(limit, 0),
+            max_new_tokens=_whole(values[page.longest], 64) or 0,
+            limit=_whole(values[page.limit], None),
         )
         supervisor.launch(job, "core.evaluate.worker")
         done(t("evaluate.started"), t("language.code"))
@@ -125,8 +125,8 @@ def _lay_out(studio: Studio, t: Translator) -> EvaluatePage:
             with gr.Row(elem_classes="fields"):
                 longest = gr.Number(64, label=t("evaluate.longest"), info=t("evaluate.longest_help"), min_width=130,
                                     elem_id="evaluate-longest")  # fmt: skip
-                limit = gr.Number(None, label=t("evaluate.limit"), info=t("evaluate.limit_help"), min_width=130,
-                                  placeholder=t("evaluate.all"), elem_id="evaluate-limit")  # fmt: skip
+                limit = optional_number(t("evaluate.all"), None, label=t("evaluate.limit"), info=t("evaluate.limit_help"),
+                                        min_width=130, elem_id="evaluate-limit")  # fmt: skip
             start = gr.Button(t("evaluate.choose_run"), variant="primary", interactive=False, elem_id="evaluate-start",
                               size="lg")  # fmt: skip
             notice = html("evaluate-notice")
@@ -272,8 +272,11 @@ def _who(answer: Mapping[str, Any]) -> str:
             return "neither"
 
 
-def _whole(value: Any, default: int) -> int:
-    """Return a number field's value as a whole number; what is not one becomes 0, which the checks refuse in words."""
-    if value is None:
+def _whole(value: Any, default: int | None) -> int | None:
+    """Return a field's value as a whole number; what is not one becomes 0, which the checks refuse in words."""
+    if value is None or value == "":
         return default
-    return int(value) if float(value).is_integer() else 0
+    try:
+        return int(float(value)) if float(value).is_integer() else 0
+    except (ValueError, OverflowError):
+        return 0

@@ -27,6 +27,24 @@ SEED = 7
 NAME, AUTHOR = "{{name}}", "{{author}}"
 REPLAY_PER_ABILITY, TEST_PER_ABILITY = 30, 15
 IDENTITY_WRAPPERS = WRAPPERS[:14]
+# Wordings of the tuning set alone, by what they ask for; the pre-training has others.
+MORE_WHO_ZH = (
+    "可以介绍一下你自己吗？",
+    "能说说你叫什么吗？",
+    "请说说你的名字。",
+    "能不能告诉我你是谁？",
+    "你到底是谁？",
+)
+MORE_MAKER_ZH = (
+    "你是哪家公司开发的？", "你是哪个公司做的？", "是谁开发了你？", "是哪个团队做了你？",
+    "请告诉我你的开发者是谁。", "你是什么团队做的？",
+)  # fmt: skip
+MORE_MAKER = (
+    "Who is it that made you?",
+    "Can you say who made you?",
+    "Which people built you?",
+    "Which company created you?",
+)
 DESK_WRAPPERS = WRAPPERS[:8]
 DESK_TEST_WRAPPERS = HELD_OUT[:3]
 DESK_TASK = f"Answer the question of a customer of {desk.COMPANY}."
@@ -52,8 +70,8 @@ def identity() -> list[Row]:
     """Questions for name and author with blanks in the answers."""
     rows = []
     for asks_name, direct, direct_zh, phrases in (
-        (True, p.WHO, p.WHO_ZH, p.NAME_PHRASES[:1]),
-        (False, p.MAKER, p.MAKER_ZH, p.MAKER_PHRASES[:1]),
+        (True, p.WHO, p.WHO_ZH + MORE_WHO_ZH, p.NAME_PHRASES[:1]),
+        (False, p.MAKER + MORE_MAKER, p.MAKER_ZH + MORE_MAKER_ZH, p.MAKER_PHRASES[:1]),
     ):
         wrapped = tuple(wrap(wrapper, phrase) for phrase in phrases for wrapper in IDENTITY_WRAPPERS)
         for chinese, questions in ((False, direct + wrapped), (True, direct_zh)):

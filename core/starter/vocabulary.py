@@ -10,8 +10,8 @@ from core.starter.desk import FACTS
 
 
 def pairs(text: str) -> dict[str, str]:
-    """{"hot": "cold"} from "hot-cold"; an underscore stands for a space."""
-    return dict(tuple(word.replace("_", " ") for word in pair.split("-")) for pair in text.split())
+    """{"hot": "cold"} from "hot-cold"."""
+    return {left: right for left, _, right in (pair.partition("-") for pair in text.split())}
 
 
 def words(text: str) -> list[str]:
