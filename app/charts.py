@@ -95,6 +95,7 @@ def chart(series: Sequence[Series], title: str, total: float, t: Translator, sma
         for each in labelled
         if each.points
     )
+    end = t("chart.step", n=f"{last:,.0f}")
     now = "" if not small else f"<b>{_number(labelled[0].points[-1][1])}</b>"
     return (
         f'<figure class="chart {size}"><figcaption>{escape(title)} {now}<span class="legend">'
@@ -104,7 +105,7 @@ def chart(series: Sequence[Series], title: str, total: float, t: Translator, sma
         f'aria-label="{escape(title + ". " + described)}">'
         f'<path class="grid" d="M0 1H{_WIDTH:g}M0 {_HEIGHT / 2:g}H{_WIDTH:g}M0 {_HEIGHT - 1:g}H{_WIDTH:g}"/>'
         f"{drawn}{hovers}</svg></div>"
-        f'<div class="steps" aria-hidden="true"><span>0</span><span>{t("chart.step")} {last:,.0f}</span></div></figure>'
+        f'<div class="steps" aria-hidden="true"><span>0</span><span>{escape(end)}</span></div></figure>'
     )
 
 
@@ -138,7 +139,7 @@ def _hovers(series: Sequence[Series], last: float, t: Translator) -> str:
     width = _WIDTH / max(1, len(points))
     return "".join(
         f'<rect class="hover" x="{max(0.0, x / last * _WIDTH - width / 2):.1f}" y="0" width="{width:.1f}" '
-        f'height="{_HEIGHT:g}"><title>{escape(t("chart.step"))} {x:,.0f}: {_number(y)}</title></rect>'
+        f'height="{_HEIGHT:g}"><title>{escape(t("chart.step", n=f"{x:,.0f}"))}: {_number(y)}</title></rect>'
         for x, y in points
     )
 

@@ -41,6 +41,8 @@ def theme() -> Any:
         block_info_text_color="#5a6675",
         block_info_text_color_dark="#a3afbd",
         block_shadow="none",
+        input_placeholder_color="#66727f",
+        input_placeholder_color_dark="#93a0ae",
         input_border_width="1px",
         button_border_width="1px",
         button_medium_radius="8px",

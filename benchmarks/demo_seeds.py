@@ -1,6 +1,6 @@
-"""Run `studio demo` with several seeds and print one JSON line each: does the first experience hold, and how long does it take?
+"""Run `studio demo` with several seeds, a JSON line each: does the first experience hold, and how long does it take?
 
-    python benchmarks/demo_seeds.py [SEED ...]
+python benchmarks/demo_seeds.py [SEED ...]
 """
 
 import json

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
-from core.runs import process
+from core.runs import process as workers
 from tests.tiny import build_tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -88,7 +89,7 @@ def running(workspace: Path, *flags: str) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             server.kill()
         for config in workspace.glob("runs/**/config.yaml"):  # a failed test must not leave a training behind
-            process.kill(config.parent)
+            workers.kill(config.parent)
 
 
 def small_workspace(folder: Path, rows: int = 24) -> Path:
@@ -117,17 +118,34 @@ class Visitor:
     browser: Browser
     faults: list[str] = field(default_factory=list)
     toasts: list[str] = field(default_factory=list)
+    _leaving: bool = False
 
     def open(self, url: str, **options: Any) -> Page:
         page = self.browser.new_page(viewport={"width": 1280, "height": 800}, **options)
         page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
-        page.on("console", lambda line: self.faults.append(f"console: {line.text}") if line.type == "error" else None)
+        page.on("console", self._console)
         page.on("response", lambda got: self.faults.append(f"{got.status} {got.url}") if got.status >= 400 else None)
-        page.expose_function("noteToast", lambda text: self.toasts.append(text))
+        page.expose_function("noteToast", self._toast)
         page.add_init_script(_WATCH_TOASTS)
         page.goto(url)
         expect(page.locator("#start")).to_be_visible(timeout=60_000)
         return page
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """Around a reload or a link: the page that is left complains that its connections break off."""
+        self._leaving = True
+        yield
+        self._leaving = False
+
+    def _toast(self, text: str) -> None:
+        if not self._leaving:
+            self.toasts.append(text)
+
+    def _console(self, line: ConsoleMessage) -> None:
+        broken_off = self._leaving and re.search("signal is aborted|Connection errored out|Failed to fetch", line.text)
+        if line.type == "error" and not broken_off:
+            self.faults.append(f"console: {line.text}")
 
     def assert_nothing_went_wrong(self) -> None:
         assert not self.faults, self.faults

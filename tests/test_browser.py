@@ -86,7 +86,8 @@ def _train_with_a_reload_and_a_second_tab(server: Server, visitor: Visitor, page
     train_tiny(page)
     run = newest_run(server.workspace).name
     done(page, t("train.started", name=run))
-    page.reload()
+    with visitor.leaving():
+        page.reload()
     second = visitor.open(page.url)
     for tab in (page, second):
         expect(tab.locator("#run input")).to_have_value(run, timeout=60_000)
@@ -211,3 +212,85 @@ def test_a_broken_file_is_refused_with_its_line_and_a_good_one_is_registered(ser
     expect(page.locator("#data-add-notice .notice.error")).to_have_count(0)
     expect(page.locator("#data-about")).to_contain_text("<i>a</i>")  # text, not markup
     assert not visitor.faults, visitor.faults
+
+
+def test_the_identity_form_fills_the_blanks_and_the_plan_appears(server: Server, visitor: Visitor) -> None:
+    page = visitor.open(f"{server.url}/en/")
+    start = page.locator("#start")
+    expect(start).to_have_text("Fill in name and maker first", timeout=30_000)
+    expect(start).to_be_disabled()
+    fill(page, "train-identity-name", "Lumen")
+    fill(page, "train-identity-author", "Aurora Labs")
+    page.locator("#train-identity-fill").click()
+    done(page, "identity_lumen")
+    expect(page.locator('[id="data.train"]')).to_contain_text("identity_lumen")
+    expect(page.locator('[id="data.test"]')).to_contain_text("identity_lumen_test")
+    expect(start).to_have_text("Start training", timeout=60_000)
+    expect(page.locator("#plan")).to_contain_text(re.compile(r"[\d,]+ examples, [\d,]+ learnt tokens, [\d,]+ steps"))
+    visitor.assert_nothing_went_wrong()
+
+
+def test_opening_the_advanced_settings_changes_nothing(server: Server, visitor: Visitor) -> None:
+    page = visitor.open(f"{server.url}/en/")
+    expect(page.locator("#start")).to_have_text(re.compile("Fill in|Start"), timeout=30_000)
+    fill(page, "model.path", "models/tiny")
+    choose(page, "data.train", "pets")
+    choose(page, "data.test", "pets_test")
+    expect(page.locator("#start")).to_be_enabled(timeout=30_000)
+    page.locator("#advanced button").first.click()
+    expect(page.locator('[id="lora.alpha"] textarea, [id="lora.alpha"] input')).to_have_value("", timeout=30_000)
+    kind = page.locator('[id="schedule.kind"] input')
+    kind.focus()
+    kind.blur()  # a dropdown that was only visited keeps its value, not its label
+    fill(page, "lora.alpha", "24")
+    page.wait_for_timeout(1500)
+    expect(page.locator("#plan-notice .notice.error")).to_have_count(0)
+    fill(page, "lora.alpha", "many")
+    expect(page.locator("#plan-notice .notice.error")).to_contain_text("Alpha", timeout=30_000)
+    fill(page, "lora.alpha", "")
+    expect(page.locator("#plan-notice .notice.error")).to_have_count(0, timeout=30_000)
+    visitor.assert_nothing_went_wrong()
+
+
+def test_an_edited_system_prompt_must_be_saved_and_is_then_shown_rendered(server: Server, visitor: Visitor) -> None:
+    page = visitor.open(f"{server.url}/en/")
+    expect(page.locator("#start")).to_have_text(re.compile("Fill in|Start"), timeout=30_000)
+    fill(page, "model.path", "models/tiny")
+    choose(page, "data.train", "pets")
+    choose(page, "data.test", "pets_test")
+    fill(page, "prompt-text", "You know all pets.")
+    expect(page.locator("#start")).to_have_text("Save the edited system prompt first", timeout=30_000)
+    fill(page, "prompt-save-as", "pets")
+    page.locator("#prompt-save").click()
+    done(page, "pets is saved as version 1")
+    expect(page.locator("#start")).to_have_text("Start training", timeout=30_000)
+    page.locator("#preview-box button").first.click()
+    expect(page.locator("#preview .token.learnt").first).to_contain_text("Pet 0 is Ada's.", timeout=30_000)
+    expect(page.locator("#preview .token.context").filter(has_text="You know all pets.")).not_to_have_count(0)
+    visitor.assert_nothing_went_wrong()
+
+
+def test_light_and_dark_are_kept_and_the_language_can_be_changed(server: Server, visitor: Visitor) -> None:
+    page = visitor.open(f"{server.url}/en/")
+    assert page.evaluate("document.documentElement.lang") == "en"
+    before = page.evaluate("document.body.classList.contains('dark')")
+    page.locator("#theme-toggle").click()
+    with visitor.leaving():
+        page.reload()
+        expect(page.locator("#start")).to_be_visible(timeout=60_000)
+    assert page.evaluate("document.body.classList.contains('dark')") is not before
+    with visitor.leaving():
+        page.get_by_role("link", name="中文").click()
+        expect(page.get_by_role("tab").nth(1)).to_have_text("训练", timeout=60_000)
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    visitor.assert_nothing_went_wrong()
+
+
+def test_nothing_is_wider_than_a_phone(server: Server, visitor: Visitor) -> None:
+    page = visitor.open(f"{server.url}/zh/")
+    page.set_viewport_size({"width": 390, "height": 800})
+    for number in range(6):
+        open_tab(page, number)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, number
+    visitor.assert_nothing_went_wrong()

@@ -87,9 +87,7 @@ def test_csv_cells_hold_lists_as_json(tmp_path: Path) -> None:
                 ["[q", "a", "", "one"],
             ]
         )
-    first, second = conversations(
-        DatasetEntry("a", file, "", "alpaca", {**COLUMNS, "history": "history"}, dict(TAGS))
-    )
+    first, second = conversations(DatasetEntry("a", file, "", "alpaca", {**COLUMNS, "history": "history"}, dict(TAGS)))
     assert ([m.content for m in first.messages], first.keywords) == (["x", "y", "q", "a"], ("a", "b"))
     assert ([m.content for m in second.messages], second.keywords) == (["[q", "a"], ("one",))
 

@@ -148,7 +148,7 @@ def _lay_out(studio: Studio, t: Translator) -> EvaluatePage:
             max_height=480,
             label=t("answers.title"),
             elem_id="answers",
-            column_widths=["10%", "24%", "20%", "19%", "19%", "8%"],
+            column_widths=["130px", "290px", "240px", "220px", "220px", "90px"],
             buttons=[],
         )
     return EvaluatePage(run, tests, prompt, prompt_note, limit, longest, start, stop, job, status, progress, ending, headline,

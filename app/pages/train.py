@@ -267,9 +267,14 @@ def _swapped(studio: Studio, names: list[str]) -> list[str]:
 def _refreshed(studio: Studio, form: _Form, values: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return the choices as they are on disk now, keeping what is chosen while it exists."""
     names = studio.registry.names()
-    kept = {part: [name for name in values[part] or [] if name in names] for part in (form.train, form.test)}
+    updates = {}
+    for part in (form.train, form.test):
+        chosen = values[part] or []
+        kept = _swapped(studio, [name for name in chosen if name in names])
+        # A value is sent only when it must change: the person may have chosen another one in the meantime.
+        updates[part] = gr.update(choices=names) if kept == chosen else gr.update(choices=names, value=kept)
     return {
-        **{part: gr.update(choices=names, value=_swapped(studio, chosen)) for part, chosen in kept.items()},
+        **updates,
         form.controls["model.path"]: gr.update(choices=studio.models()),
         form.controls["prompt.name"]: gr.update(choices=prompt_card.names(studio)),
     }
