@@ -23,9 +23,7 @@ def languages() -> list[str]:
 @lru_cache
 def table(language: str) -> dict[str, str]:
     """Return key -> text of one language. Keys are flat and dotted, blanks are `{name}`."""
-    files = [LOCALES / f"{language}.yaml", *sorted((LOCALES / "parts").glob(f"{language}.*.yaml"))]
-    tables = [yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files]
-    return {key: text for entries in tables for key, text in entries.items()}
+    return yaml.safe_load((LOCALES / f"{language}.yaml").read_text(encoding="utf-8"))
 
 
 def words(language: str) -> Translator:

@@ -1,6 +1,6 @@
 """Pictures of all tabs, from a workspace that has a finished, evaluated and merged run: docs/pictures/*.png.
 
-    python benchmarks/screenshots.py WORKSPACE [--out docs/pictures]
+    python docs/take_pictures.py WORKSPACE [--out docs/pictures]
 
 Light in English, two in Chinese, two dark, two as on a phone of 390 pixels. Look at them after every change of the page.
 """
