@@ -1,82 +1,33 @@
-"""The command line: `studio`. The same settings and the same run directories as the page.
+"""The entry point of the command line: `studio`. The same settings and the same run directories as the page.
 
 Every command takes --workspace and --json. Progress and errors go to stderr, the result to stdout; exit code 1 for an
-error that is told in three sentences, 2 for wrong usage.
+error that is told in three sentences, 2 for wrong usage. The commands are imported only when one is asked for: the page
+opens half a second sooner without them.
 """
 
+import importlib
 import io
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from core.commands import data, jobs, runs
-from core.commands.shared import (
-    WORKSPACE,
-    JsonOption,
-    WorkspaceOption,
-    answer,
-    command,
-    open_workspace,
-    say,
-    translator,
-)
-
-app = typer.Typer(no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.add_typer(data.app, name="data", help="Data sets: add, list, fill, check, verify.")
-app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, delete.")
-app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(jobs.train)
-app.command("evaluate")(jobs.evaluate)
-app.command("chat")(jobs.chat)
-app.command("merge")(jobs.merge)
-
-
-@app.callback(invoke_without_command=True)
-def start(context: typer.Context) -> None:
-    """Fine-tune a language model, see whether it worked, talk to it and take it home. Without a command: the page."""
-    if context.invoked_subcommand is None:
-        _open_page([])
-
-
-@app.command("ui", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
-def ui(context: typer.Context) -> None:
-    """Open the studio's page (the same as no command); `studio ui --help` lists its options."""
-    _open_page(context.args)
-
-
-@app.command("demo")
-@command
-def demo(
-    workspace: WorkspaceOption = WORKSPACE,
-    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 7,
-    as_json: JsonOption = False,
-) -> None:
-    """Do the whole job on the starter model: fill in an identity, train, evaluate base and tuned, merge."""
-    from core.commands.demo import run_demo, table
-
-    result = run_demo(open_workspace(workspace), seed)
-    say("")
-    answer(result, as_json, table(result, translator()))
-
-
-def _open_page(arguments: list[str]) -> None:
-    """Become the web process; it imports the interface, which the engine does not."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "app", *arguments])
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Open the page for `studio`, `studio ui …` and `studio --flag …`; run a command otherwise."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show Chinese shows its code
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] == "ui" or (arguments[0].startswith("--") and arguments[0] != "--help"):
+        open_page(arguments[1:] if arguments[:1] == ["ui"] else arguments)
+    importlib.import_module("core.commands.root").app()
+
+
+def open_page(arguments: list[str]) -> None:
+    """Become the web process; it imports the interface, which the engine does not."""
     project = str(Path(__file__).parent.parent)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
-    first = sys.argv[1] if len(sys.argv) > 1 else ""
-    if first.startswith("--") and first != "--help":  # studio --workspace DIR: the page
-        sys.argv.insert(1, "ui")
-    app()
+    path = os.pathsep.join(filter(None, (project, os.environ.get("PYTHONPATH"))))
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "app", *arguments], {**os.environ, "PYTHONPATH": path})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A thread starts the worker and waits for it, so that no dead process stays behin
 on the thread: kill the studio and the worker goes on; start it again and the job is found by its directory.
 """
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Literal
@@ -22,7 +23,8 @@ def launch(job: Path, worker: Worker) -> threading.Thread:
 
     def supervise() -> None:
         code = child.wait()
-        (job / "worker.exit").write_text(str(code))
+        with contextlib.suppress(FileNotFoundError):  # the run was deleted meanwhile
+            (job / "worker.exit").write_text(str(code))
 
     thread = threading.Thread(target=supervise, name=f"supervisor of {job.name}", daemon=True)
     thread.start()
