@@ -324,7 +324,6 @@ def test_truncation_and_padding_of_the_tokenizer_file_change_nothing(tmp_path: P
     assert ChatTokenizer.load(tmp_path).example(chat("hello world", "Paris")) == whole
 
 
-@pytest.mark.skipif(not (SAMPLES / "starter" / "tokenizer.json").is_file(), reason="the starter model is not built yet")
 def test_the_starter_model_is_read_as_transformers_reads_it() -> None:
     from transformers import AutoTokenizer
 
