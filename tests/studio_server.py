@@ -178,6 +178,7 @@ def choose(page: Page, id: str, *values: str) -> None:
         field.click()
         page.get_by_role("option", name=value, exact=True).click()
     field.blur()
+    expect(page.get_by_role("option")).to_have_count(0)  # a list that is still closing has options of the same names
 
 
 def open_tab(page: Page, number: int) -> None:
