@@ -3,11 +3,17 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from core.runs import directory, process, supervisor
+from core.settings import load_recipe
+from core.train.prepare import prepare
+from core.workspace import Workspace
 from tests.tiny import build_tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -145,6 +151,42 @@ def test_changed_data_stops_a_training_with_both_hashes_until_it_is_accepted(stu
     assert codes(studio.json("data", "verify", "sums", code=1)) == ["data.changed"]
     studio("data", "verify", "sums", "--accept")
     studio("train", studio.recipe(), "--plan")
+
+
+def started(studio: Studio) -> directory.Run:
+    """Start a long training as the page does, and return when its first checkpoint is complete."""
+    studio("data", "add", str(studio.root / "sums.json"))
+    workspace = Workspace.at(studio.root)
+    settings = load_recipe(Path(studio.recipe(schedule={"epochs": 1000}, method={"name": "lora"})))
+    run = prepare(workspace, settings)
+    supervisor.launch(run.path, "core.train.worker")
+    wait_until(lambda: run.checkpoints() != [])
+    return run
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_stopped_training_leaves_an_adapter_that_answers(studio):
+    run = started(studio)
+    studio("runs", "stop", run.name)
+    wait_until(lambda: run.status == "stopped")
+    assert studio.json("runs", "show", run.name)["adapter"] == "final"
+    assert studio.json("chat", run.name, "--message", "Hi", "--max-new-tokens", "3")["model"] == "tuned"
+
+
+def test_the_checkpoint_of_a_killed_training_answers(studio):
+    run = started(studio)
+    process.kill(run.path)
+    wait_until(lambda: run.status == "lost")
+    shown = studio.json("runs", "show", run.name)
+    assert shown["status"] == "lost"
+    assert shown["adapter"] == f"checkpoints/{shown['checkpoints'][-1]}"
+    assert studio.json("chat", run.name, "--message", "Hi", "--max-new-tokens", "3")["model"] == "tuned"
 
 
 def test_an_unknown_run_is_told(studio):
