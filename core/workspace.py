@@ -2,9 +2,12 @@
 
 WORKSPACE/
   dataset_info.json  data/      the person's own data sets (the samples are read from the project)
+  accepted.json                 which of the doctor's findings were accepted, by the SHA-1 of the content
   prompts/                      system prompts, one folder a name, one file a version
   models/                       merged models
   runs/                         a folder a run
+  jobs/                         a folder a job on data: adding, checking, fixing, exporting …
+  cache/                        what can be computed again: row indexes, reports; may be deleted at any time
   trash/                        what was deleted, until the person empties it
 """
 
@@ -54,6 +57,18 @@ class Workspace:
     @property
     def prompts(self) -> Path:
         return self.root / "prompts"
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def trash(self) -> Path:
+        return self.root / "trash"
 
     def readable(self, path: str | Path) -> Path:
         """Resolve a path for reading: relative ones against the workspace, then the project's samples.

@@ -2,18 +2,22 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.data.checks import check
 from core.data.entry import COLUMNS, TAGS, DatasetEntry
-from core.data.formats import conversations
-from core.data.registry import Registry
-from core.errors import DataError
-from core.workspace import Workspace
+from core.data.formats import RowError, conversations, converter, entry_records, records
+from core.data.problems import Problems
+from core.data.readers import Row
+from core.data.reading import Reading
+from core.data.versions import Parts
+from core.errors import DataError, problem
+from core.records import Message, Preference, Text, UnpairedPreference, kind_of
 
+RANKED = {"chosen": "chosen", "rejected": "rejected"}
 OPENAI = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
 
@@ -163,11 +167,12 @@ def test_a_column_that_the_entry_names_and_no_row_has_is_told(tmp_path: Path) ->
         ([("human", "q"), ("human", "q")], "role_order"),
         ([("human", "q"), ("system", "s"), ("gpt", "a")], "role_order"),
         ([("human", "q"), ("gpt", "a"), ("gpt", "a")], "role_order"),
+        ([("human", "q"), ("gpt", "a"), ("observation", "1"), ("gpt", "a")], "role_order"),
         ([("human", "q"), ("gpt", "")], "empty_answer"),
         ([("human", " "), ("gpt", "a")], "empty_question"),
         ([("human", "q"), ("bard", "a")], "unknown_role"),
         ([("human", "q"), (None, "a")], "unknown_role"),
-        ([("human", "q"), ("function_call", "{}"), ("observation", "1"), ("gpt", "a")], "tool_role"),
+        ([("human", "q"), ("function_call", "{}"), ("observation", "1"), ("gpt", "a")], "tool_call"),
         ([("human", "q"), ("gpt", {"a": 1})], "wrong_type"),
     ],
 )
@@ -189,31 +194,136 @@ def test_a_list_of_messages_in_another_form_is_told(tmp_path: Path, row: dict[st
     assert problems_of(entry(tmp_path, [row], "sharegpt")) == [("a.jsonl:1", f"data.{code}")]
 
 
-def test_check_finds_everything_at_once(tmp_path: Path) -> None:
-    workspace = Workspace.at(tmp_path / "w")
-    registry = Registry(workspace, tmp_path / "none.json")
-    file = workspace.data / "mine.jsonl"
-    good = '{"instruction": "q", "output": "a"}\n'
-    file.write_text(good)
-    registry.add(file)
-    assert check(registry, "mine") == []
-    file.write_text(
-        good * 3 + '{"instruction": "I am {{ name }}", "output": "a"}\n{"instruction": "q", "output": ""}\n'
-    )
-    found = check(registry, "mine")
-    assert [(each.where, each.code) for each in found] == [
-        ("mine", "data.changed"),
-        ("mine.jsonl:5", "data.empty_answer"),
-        ("mine.jsonl:4", "data.unfilled_blank"),
-        ("mine.jsonl:2", "data.duplicates"),
-    ]
-    assert found[3].values == {"count": 2, "rows": 4, "first": "mine.jsonl:1"}
-    file.write_text(good + "{")
-    assert [(each.where, each.code) for each in check(registry, "mine")][1:] == [("mine.jsonl:2", "data.json")]
-    assert [each.code for each in check(registry, "other")] == ["data.unknown"]
-
-
 def test_system_and_history_are_read_only_where_the_entry_names_them(tmp_path: Path) -> None:
     row = {"instruction": "Hi", "output": "Hello", "system": "Be kind.", "history": "not a list"}
     found = entry(tmp_path, [row], columns={"system": "", "history": ""})
     assert said(found) == [[("user", "Hi"), ("assistant", "Hello")]]
+
+
+def read(row: dict[str, Any], format: str, options: dict[str, str] | None = None, strict: bool = True) -> Any:
+    return converter(Reading(format, options or {}), "a.jsonl", strict=strict)(Row(1, row))
+
+
+def test_llama_factorys_rankings_and_marks_are_read() -> None:
+    ranked = {"chosen": "better", "rejected": "worse"}
+    columns = {"chosen": "better", "rejected": "worse"}
+    alpaca = read(
+        {"instruction": "i", "input": "j", "better": "a", "worse": "b", "s": "S"}, "alpaca", {**ranked, "system": "s"}
+    )
+    assert alpaca == Preference(
+        messages=(Message("system", "S"), Message("user", "i\nj")),
+        chosen=(Message("assistant", "a"),),
+        rejected=(Message("assistant", "b"),),
+        where="a.jsonl:1",
+    )
+    asked = {"conversations": [{"from": "human", "value": "q"}]}
+    answers = {key: {"from": "gpt", "value": key} for key in columns.values()}
+    shared = read({**asked, **answers}, "sharegpt", columns)
+    assert (shared.messages, shared.chosen[0].content) == ((Message("user", "q"),), "better")
+    answered = {"conversations": [*asked["conversations"], {"from": "gpt", "value": "a"}], "good": False}
+    marked = read(answered, "sharegpt", {"kto_tag": "good"})
+    assert isinstance(marked, UnpairedPreference)
+    assert marked.desirable is False
+    table = read({"instruction": "q", "output": "a", "good": "TRUE"}, "alpaca", {"kto_tag": "good"})
+    assert (table.desirable, table.messages[-1].content) == (True, "a")
+
+
+@pytest.mark.parametrize(
+    ("row", "format", "options", "code"),
+    [
+        ({"instruction": "q", "chosen": "a", "rejected": ""}, "alpaca", RANKED, "empty_answer"),
+        ({"instruction": "q", "chosen": "a"}, "alpaca", RANKED, "missing_column"),
+        ({"instruction": "q", "output": "a", "good": "maybe"}, "alpaca", {"kto_tag": "good"}, "wrong_type"),
+        ({"instruction": "q", "output": "a", "tools": "{}"}, "alpaca", {"tools": "tools"}, "wrong_type"),
+        ({"text": " "}, "alpaca", {"prompt": "text", "response": ""}, "empty_text"),
+        ({"input_ids": [1, 2], "labels": [1]}, "tokenised", {}, "token_lengths"),
+        ({"input_ids": [1, "2"], "labels": [1, 2]}, "tokenised", {}, "wrong_type"),
+        ({"text": "no marks"}, "rendered", {}, "not_rendered"),
+        ({"chosen": "a", "rejected": "b"}, "preference", RANKED, "no_shared_question"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "canonical", {}, "wrong_type"),
+        ({"messages": [{"role": "user", "content": "q"}, {"role": "tool", "content": "1"}, {"role": "assistant",
+          "content": "a"}]}, "canonical", {}, "role_order"),
+        ({"messages": [], "meta": 3}, "canonical", {}, "wrong_type"),
+    ],
+)  # fmt: skip
+def test_each_unusable_row_of_another_format_is_told(row: Any, format: str, options: Any, code: str) -> None:
+    with pytest.raises(RowError) as caught:
+        read(row, format, options)
+    assert caught.value.code == f"data.{code}"
+    told = problem(caught.value.code, "a.jsonl:1", **caught.value.values)
+    assert told.say("en") != told.say("zh")
+
+
+def test_running_text_is_a_prompt_column_without_answers() -> None:
+    assert read({"text": "Once"}, "alpaca", {"prompt": "text", "response": ""}) == Text(text="Once", where="a.jsonl:1")
+
+
+def test_a_turn_that_openai_weighs_with_nothing_is_context() -> None:
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 0}] * 2
+    turns[3] = {"role": "assistant", "content": "b", "weight": 1}
+    found = read({"messages": turns}, "sharegpt", {"messages": "messages", **OPENAI})
+    assert [message.train for message in found.messages] == [True, False, True, True]
+
+
+def test_what_is_not_strict_lets_broken_rows_through_to_be_mended() -> None:
+    turns = [{"from": "gpt", "value": ""}, {"from": "gpt", "value": "a"}, {"from": "human", "value": "q"}]
+    found = read({"conversations": turns}, "sharegpt", strict=False)
+    assert [message.role for message in found.messages] == ["assistant", "assistant", "user"]
+    assert read({"instruction": "q", "output": ""}, "alpaca", strict=False).answer == ""
+    with pytest.raises(RowError):
+        read({"instruction": "q"}, "alpaca", strict=False)
+
+
+def test_bad_rows_are_listed_and_the_others_go_on() -> None:
+    rows = [
+        Row(1, {"instruction": "q", "output": "a"}),
+        Row(2, {}),
+        Row(7, {"instruction": "q", "output": "a"}, 9, "b.json"),
+    ]
+    problems = Problems("a.jsonl")
+    found = list(records(iter(rows), Reading("alpaca", {"system": "sytsem"}), "a.jsonl", problems))
+    assert [each.where for each in found] == ["a.jsonl:1", "b.json:9 (#7)"]
+    assert [(each.code, each.where) for each in problems.kept] == [
+        ("data.missing_column", "a.jsonl:2"), ("data.missing_column", "a.jsonl")]  # fmt: skip
+    with pytest.raises(DataError, match="no way of reading"):
+        converter(Reading("word"), "a.jsonl")
+
+
+def test_a_part_of_a_split_set_is_its_own_rows(tmp_path: Path) -> None:
+    whole = entry(tmp_path, [{"instruction": f"q{number}", "output": "a"} for number in range(6)])
+    letters = tmp_path / "a.parts"
+    letters.write_text("tvetxt")
+    split = replace(whole, parts=Parts(letters, 3, 1, 1, 7, (0.9, 0.05, 0.05)))
+    asked = {
+        part: [each.question[0].content for each in conversations(split, part=part)]
+        for part in ("train", "validation", "test")
+    }
+    assert asked == {"train": ["q0", "q3", "q5"], "validation": ["q1"], "test": ["q2"]}
+    assert len(conversations(split)) == 6
+    assert len(conversations(whole, part="test")) == 6, "a set without a split is whole"
+    letters.write_text("tvett")
+    with pytest.raises(DataError) as caught:
+        conversations(replace(split, parts=Parts(letters, 3, 1, 1, 7, (0.9, 0.05, 0.05))), part="train")
+    assert caught.value.problems[0].code == "data.parts_differ"
+
+
+def test_a_set_of_another_kind_has_no_conversations(tmp_path: Path) -> None:
+    rows = entry(tmp_path, [{"text": "Once"}], columns={"prompt": "text", "response": ""})
+    assert problems_of(rows) == [("a.jsonl:1", "data.not_chat")]
+    found = list(entry_records(rows, Problems("a.jsonl")))
+    assert [kind_of(each) for each in found] == ["text"]
+
+
+def test_rows_about_the_same_passage_have_one_group() -> None:
+    row = {"context": "Rain falls.", "question": "Why?", "answer": "So."}
+    one, two = read(row, "passage_qa"), read({**row, "question": "How?"}, "passage_qa")
+    assert one.meta["group"] == two.meta["group"] != read({**row, "context": "Sun."}, "passage_qa").meta["group"]
+    assert one.docs[0].is_oracle
+
+
+def test_a_speaker_who_begins_or_asks_last_is_left_out_whoever_reads() -> None:
+    said = [("Guest", "Hello."), ("Host", "Why?"), ("Guest", "So."), ("Host", "Bye.")]
+    row = {"conversations": [{"from": speaker, "text": text} for speaker, text in said]}
+    for strict in (True, False):
+        found = read(row, "podcast", {"assistant": "Guest"}, strict)
+        assert [(each.role, each.content) for each in found.messages] == [("user", "Why?"), ("assistant", "So.")]

@@ -1,11 +1,15 @@
 """Reading files: what is accepted, and that everything else is named with its place."""
 
 import json
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.data.problems import Problems
 from core.data.readers import container, read_rows
+from core.data.strict_json import StrictJSON, sure_object
 from core.errors import DataError
 
 
@@ -115,7 +119,12 @@ def test_a_syntax_error_says_line_column_and_the_text_there(tmp_path: Path) -> N
         ('[\n1,\n{"a": NaN},\n{"a": 1, "a": 1}\n]',
          [("a.json:2 (#1)", "data.not_an_object"), ("a.json:3 (#2)", "data.not_finite"),
           ("a.json:4 (#3)", "data.key_twice")]),
-        ('{\n"data": [{"a": 1}]\n}', [("a.json", "data.not_an_array")]),
+        ('{\n"train": [{"a": 1}], "test": [{"a": 2}]\n}', [("a.json", "data.not_an_array")]),
+        ('{\n"messages": [{"a": 1}]\n}', [("a.json", "data.not_an_array")]),
+        ('{\n"data": [1, 2]\n}', [("a.json", "data.not_an_array")]),
+        ('{\n"data": [{"a": 1}],\n"data": [{"a": 2}]\n}', [("a.json", "data.key_twice")]),
+        ('{\n"data": [{"a": 1},\n{"a": ]\n}', [("a.json:3", "data.json")]),
+        ('{\n"data": [{"a": 1}, {"a": NaN}]\n}', [("a.json:2 (#2)", "data.not_finite")]),
         ('{\n"data": [}\n}', [("a.json:2", "data.json")]),
         ("12", [("a.json", "data.not_an_array")]),
         ("[]", [("a.json", "data.no_rows")]),
@@ -195,3 +204,99 @@ def test_an_unknown_suffix_and_a_missing_file_are_told(tmp_path: Path) -> None:
 def test_ten_thousand_rows_are_read_in_order(tmp_path: Path) -> None:
     values = [{"a": number, "b": "x" * (number % 50)} for number in range(10_000)]
     assert [row.values for row in read_rows(write(tmp_path, "a.json", json.dumps(values, indent=1)))] == values
+
+
+def test_the_index_that_pandas_writes_without_a_name_gets_its_name(tmp_path: Path) -> None:
+    assert read_rows(write(tmp_path, "a.csv", ",q,a\n0,x,y\n"))[0].values == {"Unnamed: 0": "0", "q": "x", "a": "y"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "a": 1}',
+        '{"a": "x", "b": {"c": [], "c": []}}',
+        '{"a": [{"b": "1"}, {"b": "1", "b": "2"}]}',
+        r'{"a": "\"", "a": "\""}',
+        r'{"b": 1, "b": 2, "a": "\u0022\u0022"}',
+        r'{"b": "", "b": "", "a": ["\u0022\u0022", "\u0022\u0022"]}',
+        r'{"\u0061": 1, "a": 2}',
+        '{"a"\t: 1, "a" : 2}',
+        '{"a": 123456789012345678901234567890}',
+        '{"a": [[-20000000000000000000]]}',
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        r'{"a": "\ud800"}',
+        '{"a": "x"} ',
+        '{"a": "x", }',
+        "[1]",
+        "",
+    ],
+)
+def test_the_fast_decoder_vouches_only_for_what_the_strict_one_reads_the_same(text: str) -> None:
+    fast, problems = sure_object(text.encode()), Problems("x")
+    strict = StrictJSON(problems).whole(text, "x")
+    if text == '{"a": "x"} ':
+        assert fast == strict == {"a": "x"}
+    else:
+        assert fast is None
+        assert problems or strict in ({"a": 10**29 + 23456789012345678901234567890}, {"a": [[-2 * 10**19]]}, [1])
+
+
+def test_elements_are_told_apart_wherever_the_pieces_of_a_file_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(7)
+    texts = ['"', "\\", "{", "}", "[", "]", ",", ":", "\n", "é", "中", "😀", "a", "\\\\", '\\"', "\u2028"]
+
+    def value(depth: int) -> Any:
+        match chance.randrange(5 if depth < 3 else 3):
+            case 0:
+                return chance.choice([1, 2.5, -3, True, None, 10**25])
+            case 1 | 2:
+                return "".join(chance.choices(texts, k=chance.randrange(6)))
+            case 3:
+                return [value(depth + 1) for _ in range(chance.randrange(3))]
+        return {"".join(chance.choices(texts, k=3)): value(depth + 1) for _ in range(chance.randrange(3))}
+
+    for _ in range(300):
+        monkeypatch.setattr("core.data.containers.source.CHUNK", chance.choice([1, 2, 3, 7, 50]))
+        rows = [{"".join(chance.choices(texts, k=2)): value(0) for _ in range(chance.randrange(4))} for _ in range(4)]
+        content = json.dumps(rows, ensure_ascii=chance.random() < 0.5, indent=chance.choice([None, 1]))
+        found = read_rows(write(tmp_path, "a.json", content))
+        assert [row.values for row in found] == rows
+        data = content.encode()
+        assert [json.loads(data[row.at : row.at + row.size]) for row in found] == rows
+        assert [row.line for row in found] == [data.count(b"\n", 0, row.at) + 1 for row in found]
+
+
+ROWS = [{"a": f'{number} ]}}["\\ {{"', "b": [{"c": number}]} for number in range(9)]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("key", ["data", "Train", "examples"])
+@pytest.mark.parametrize("beside", [{}, {"version": 1, "tags": ["x", "[{"], "about": {"rows": [{"a": 1}]}}])
+def test_an_object_that_wraps_its_rows_is_read_as_the_list_of_them(
+    tmp_path: Path, indent: int | None, key: str, beside: dict[str, Any]
+) -> None:
+    text = json.dumps({**beside, key: ROWS, "n": len(ROWS)}, indent=indent)
+    rows = read_rows(write(tmp_path, "a.json", "\ufeff \n" + text))
+    assert [row.values for row in rows] == ROWS
+    assert [row.number for row in rows] == list(range(1, 10))
+    assert {row.within for row in rows} == {key}
+    lines = ("\ufeff \n" + text).split("\n")
+    assert all(row.line == 2 if indent is None else lines[row.line - 1].strip() == "{" for row in rows)
+
+
+def test_a_wrapped_list_may_be_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
+    many = [{"text": "x" * 997, "n": number} for number in range(4000)]
+    file = write(tmp_path, "a.json", json.dumps({"note": "y" * 1000, "data": many, "end": "z"}))
+    rows = read_rows(file)
+    assert [row.values["n"] for row in rows] == list(range(4000))
+    data = file.read_bytes()
+    assert all(json.loads(data[row.at : row.at + row.size]) == row.values for row in rows[::500])
+
+
+def test_rows_with_such_a_key_of_their_own_are_no_wrapper(tmp_path: Path) -> None:
+    lines = [{"data": [{"a": 1}]}, {"data": [{"a": 2}]}]
+    file = write(tmp_path, "a.json", "\n".join(map(json.dumps, lines)))
+    assert [row.values for row in read_rows(file)] == lines

@@ -152,8 +152,8 @@ def test_formatting_and_columns_are_told_from_the_rows(
     ("row", "code"),
     [
         ({"frage": "q", "antwort": "a"}, "data.unknown_columns"),
-        ({"question": "q", "answer": "a", "prompt": "q", "response": "a"}, "data.ambiguous_columns"),
-        ({"instruction": "q", "output": "a", "messages": CHAT}, "data.ambiguous_columns"),
+        ({"question": "q", "answer": "a", "prompt": "q", "response": "a"}, "data.ambiguous"),
+        ({"instruction": "q", "output": "a", "messages": CHAT}, "data.ambiguous"),
     ],
 )
 def test_columns_that_cannot_be_told_are_asked_for(registry: Registry, tmp_path: Path, row: dict, code: str) -> None:
@@ -265,7 +265,7 @@ def test_removing_moves_the_file_to_the_trash_unless_another_set_needs_it(regist
     registry.remove("two")
     assert registry.names() == ["desk"]
     assert not file.exists()
-    assert len(list((registry.workspace.root / "trash").iterdir())) == 1
+    assert [each.name for each in registry.workspace.trash.glob("*/mine.json")] == ["mine.json"]
     assert code_of(registry.remove, "desk") == "data.is_sample"
     assert code_of(registry.remove, "one") == "data.unknown"
 

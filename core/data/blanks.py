@@ -2,26 +2,34 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from core.data.entry import DatasetEntry
-from core.data.formats import conversations
+from core.data.formats import entry_records
+from core.data.problems import Problems
 from core.data.readers import read_rows
 from core.data.registry import Registry
 from core.errors import DataError, problem
 from core.placeholders import blanks_in, fill_value
+from core.records import Conversation, Preference, Record, Text, Tokenised
 from core.workspace import checked_name, slug
 
 
 def blanks_of(entry: DatasetEntry) -> set[str]:
-    """Return the names of the blanks in the conversations and keywords of a data set."""
-    texts = [
-        text
-        for each in conversations(entry, allow_blanks=True)
-        for text in (*(message.content for message in each.messages), *each.keywords)
-    ]
-    return set().union(*(blanks_in(text) for text in texts))
+    """Return the names of the blanks in the texts and keywords of a data set.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    problems = Problems(entry.file.name)
+    found: set[str] = set()
+    for record in entry_records(entry, problems):
+        for text in _texts(record):
+            if "{{" in text:
+                found |= blanks_in(text)
+    problems.stop_if_any()
+    return found
 
 
 def fill(registry: Registry, name: str, values: Mapping[str, str], new_name: str | None = None) -> list[DatasetEntry]:
@@ -68,6 +76,21 @@ def _write(registry: Registry, sources: list[DatasetEntry], values: Mapping[str,
             rows = [fill_value(row.values, values) for row in read_rows(source.file)]
             file = Path(folder) / f"{new}.json"
             file.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
-            described = (source.formatting, source.columns, source.tags, source.description)
-            entries.append(registry.add(file, new, *described))
+            how = (None, None, None, source.description)
+            entries.append(registry.add(file, new, *how, reading=source.reading, recognised=source.recognised))
     return entries
+
+
+def _texts(record: Record) -> Iterator[str]:
+    """Yield every text of a record that a model or a person reads."""
+    match record:
+        case Text():
+            yield record.text
+            return
+        case Tokenised():
+            return
+        case Conversation():
+            yield from record.keywords
+        case Preference():
+            yield from (message.content for message in (*record.chosen, *record.rejected))
+    yield from (message.content for message in record.messages)

@@ -1,5 +1,6 @@
 """A list of problems that grows while a file is read, so that a person sees all of them and not only the first."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from core.errors import DataError, Problem, problem
@@ -8,10 +9,11 @@ LISTED = 20  # chosen by us: more than that are hardly read, and the count tells
 
 
 class Problems:
-    """Collects problems of one file; only the first 20 are kept, the others counted."""
+    """Collects problems of one file; only the first (20, or `keep`) are kept, the others counted."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, keep: int = LISTED) -> None:
         self._where = where
+        self._keep = keep
         self._kept: list[Problem] = []
         self.count = 0
 
@@ -20,8 +22,18 @@ class Problems:
 
     def add(self, code: str, where: str, **values: Any) -> None:
         self.count += 1
-        if len(self._kept) < LISTED:
+        if len(self._kept) < self._keep:
             self._kept.append(problem(code, where, **values))
+
+    def add_all(self, found: Iterable[Problem]) -> None:
+        """Take over problems that were made elsewhere."""
+        for each in found:
+            self.add(each.code, each.where, **each.values)
+
+    @property
+    def kept(self) -> tuple[Problem, ...]:
+        """The problems that are kept, in the order in which they were found."""
+        return tuple(self._kept)
 
     def listed(self) -> list[Problem]:
         """Return the kept problems, with one more that counts the rest."""

@@ -2,33 +2,33 @@
 
 Both are a `dataset_info.json` in LLaMA-Factory's schema, so that an existing one works unchanged; keys that we do not know
 are kept. The person's is written under a lock, aside and then renamed: two processes that add at once lose nothing, and a
-crash leaves the old file. A data set is what its SHA-1 says, so that a run can name exactly what it was trained on.
+crash leaves the old file. A data set is what its SHA-1 says, so that a run can name exactly what it was trained on: content
+is never changed in place, a fix is a new version (see `versions`), and a removal can be undone (see `trash`).
 """
 
 import difflib
 import hashlib
-import json
-import os
-import shutil
-import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from core.data.detect import detect
-from core.data.entry import COLUMNS, TAGS, DatasetEntry, Formatting, parse
-from core.data.formats import convert
-from core.data.readers import read_object, read_rows
-from core.errors import DataError, PathError, problem
+from core.data import importing, info_file, trash, versions
+from core.data.entry import DatasetEntry, parse, values_of
+from core.data.formats import RowError, converter, entry_records
+from core.data.importing import staged
+from core.data.problems import Problems
+from core.data.readers import Row
+from core.data.reading import Reading
+from core.data.shelf import INFO, Shelf
+from core.data.trash import Trashed
+from core.errors import DataError, PathError, Problem, problem
+from core.progress import Progress, silent
+from core.records import Record
 from core.workspace import PROJECT, Workspace, checked_name, require_space, slug
 
-__all__ = ["DatasetEntry", "Registry", "sha1_of"]
-INFO = "dataset_info.json"
+__all__ = ["INFO", "DatasetEntry", "Registry", "sha1_of"]
+ACCEPTED = "accepted.json"
 
 
 def sha1_of(file: Path) -> str:
@@ -43,7 +43,7 @@ class Registry:
     def __init__(self, workspace: Workspace, samples: Path = PROJECT / INFO) -> None:
         """`samples` is the read-only registry of the project."""
         self.workspace = workspace
-        self._own = workspace.root / INFO
+        self._shelf = Shelf(workspace, samples)
         self._samples = samples
 
     def names(self) -> list[str]:
@@ -51,11 +51,8 @@ class Registry:
 
     def entries(self) -> dict[str, DatasetEntry]:
         """Return all entries, the samples first. Some may not be usable; `get` says why."""
-        return {
-            name: parse(self.workspace, name, values, source.parent, source == self._samples)
-            for source in (self._samples, self._own)
-            for name, values in _read(source).items()
-        }
+        accepted = info_file.read(self.workspace.root / ACCEPTED)
+        return {name: self._parsed(name, *found, accepted) for name, found in self._values().items()}
 
     def get(self, name: str) -> DatasetEntry:
         """Return an entry whose file is there.
@@ -64,13 +61,13 @@ class Registry:
             DataError: if there is no such entry, it needs something we do not support, or its file is missing.
             PathError: if its file lies outside of what may be read.
         """
-        entries = self.entries()
-        if name not in entries:
-            close = difflib.get_close_matches(name, entries, n=1, cutoff=0.5)
+        found = self._values()
+        if name not in found:
+            close = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
             if close:
                 raise DataError(problem("data.unknown_close", name, close=close[0]))
-            raise DataError(problem("data.unknown", name, known=", ".join(entries) or "-"))
-        entry = entries[name]
+            raise DataError(problem("data.unknown", name, known=", ".join(found) or "-"))
+        entry = self._parsed(name, *found[name], info_file.read(self.workspace.root / ACCEPTED))
         if entry.problem is not None:
             raise (PathError if entry.problem.code.startswith("path.") else DataError)(entry.problem)
         if not entry.file.is_file():
@@ -81,37 +78,88 @@ class Registry:
         self,
         file: Path,
         name: str | None = None,
-        formatting: Formatting | None = None,
+        formatting: str | None = None,
         columns: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         description: str = "",
+        *,
+        options: Mapping[str, str] | None = None,
+        reading: Reading | None = None,
+        recognised: str = "",
+        leave_out_broken: bool = False,
+        made_by: str = "add",
+        progress: Progress = silent,
     ) -> DatasetEntry:
-        """Copy a file into the workspace and register it; what is not given is told from its first rows.
+        """Bring a file or folder into the workspace and register it; what is not given is told from its first rows.
 
-        The whole file is read and converted first, so that a broken one is refused before anything changes. Adding the same
+        Every row is read and converted first, so that a broken file is refused before anything changes. Adding the same
         content under the same name again returns the entry. `file` may lie anywhere: the caller says who may name it.
 
+        Args:
+            formatting: the kind or format that a person chose (`alpaca`, `openorca` …); None where the rows decide.
+            options: answers to the questions of the reading that is recognised.
+            reading: how the rows are read; nothing is recognised then.
+            leave_out_broken: register the rows that can be used, as JSONL, instead of refusing all for the broken ones.
+
         Raises:
-            DataError: if the file is broken, its columns are not understood, or the name is taken by other content.
+            DataError: if the file is broken, it is not clear how it is read, or the name is taken by other content.
             PathError: if the name cannot be one.
         """
-        name = checked_name(name or slug(file.stem))
-        if name in _read(self._samples):
-            raise DataError(problem("data.is_sample", name))
-        if formatting not in (None, "alpaca", "sharegpt"):
-            raise DataError(problem("data.bad_entry", name, key="formatting", wanted="alpaca | sharegpt"))
-        _known_keys(name, columns, COLUMNS, "columns")
-        _known_keys(name, tags, TAGS, "tags")
-        with self._incoming(file) as copy:
-            values = self._described(name, copy, formatting, dict(columns or {}), dict(tags or {}), description)
-            with self._locked() as own:
-                existing = own.get(name)
-                if existing is not None and existing.get("file_sha1") != values["file_sha1"]:
-                    raise DataError(problem("data.name_taken", name))
-                if existing is None:
-                    values["file_name"] = self._place(name, file, copy).relative_to(self.workspace.root).as_posix()
-                own[name] = {**(existing or {}), **values}
+        name = self._shelf.free_name(name or slug(importing.stem_of(file)))
+        with importing.incoming(self.workspace, file, staged(progress, 0.0, 0.2)) as copy:
+            if reading is None:
+                given = (formatting, dict(columns or {}), dict(tags or {}), dict(options or {}))
+                reading, recognised = importing.reading_for(copy, name, *given)
+            with importing.usable(self.workspace, copy, reading, leave_out_broken, staged(progress, 0.2, 0.5)) as rows:
+                values = self._content(rows, reading, staged(progress, 0.5, 1.0))
+                values |= {
+                    key: each for key, each in (("recognised", recognised), ("description", description)) if each
+                }
+                values["made_by"] = made_by if rows == copy else f"{made_by}:leave_out_broken"
+                self._shelf.put(name, file, rows, values)
         return self.get(name)
+
+    def candidate(
+        self,
+        file: Path,
+        name: str | None = None,
+        formatting: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        *,
+        options: Mapping[str, str] | None = None,
+        reading: Reading | None = None,
+    ) -> DatasetEntry:
+        """Return the entry that adding a file would make, without reading more than its first rows. Nothing is registered.
+
+        Raises:
+            DataError: as `add`, but for what is wrong with single rows.
+        """
+        name = checked_name(name or slug(importing.stem_of(file)))
+        recognised = ""
+        if reading is None:
+            given = (formatting, dict(columns or {}), dict(tags or {}), dict(options or {}))
+            reading, recognised = importing.reading_for(file, name, *given)
+        values = {**values_of(reading), "file_name": str(file.resolve()), "recognised": recognised}
+        if file.is_file():
+            values["file_sha1"] = sha1_of(file)
+        everywhere = Workspace(self.workspace.root, (*self.workspace.allow, file.resolve().parent))
+        return parse(everywhere, name, values, file.resolve().parent, False)
+
+    def page(self, name: str, start: int, count: int) -> list[tuple[Row, Record | Problem]]:
+        """Return some rows of a set, from the `start`-th (0 is the first), each with its record or why it has none."""
+        from core.data.index import RowIndex
+
+        entry = self.get(name)
+        rows = RowIndex.of(entry.file, self.workspace.cache).rows(start, count)
+        read = converter(entry.reading, entry.file.name)
+        found: list[tuple[Row, Record | Problem]] = []
+        for row in rows:
+            try:
+                found.append((row, read(row)))
+            except RowError as error:
+                found.append((row, problem(error.code, f"{entry.file.name}:{row.place}", **error.values)))
+        return found
 
     def verify(self, name: str, expected: str = "") -> None:
         """Check that the file is still the registered one, or the `expected` one. An own entry without SHA-1 gets it now.
@@ -125,117 +173,207 @@ class Registry:
         if wanted and wanted != found:
             raise DataError(problem("data.changed", name, file=entry.file.name, registered=wanted, found=found))
         if not entry.sha1 and not entry.sample:
-            with self._locked() as own:
+            with info_file.changing(self._shelf.file) as own:
                 own[name]["file_sha1"] = found
 
     def accept(self, name: str) -> DatasetEntry:
         """Record the present content as the right one; the SHA-1 before goes into the entry's `history` with the time.
 
+        A set that was split is split again with the same seed and shares: the old letters were about other rows.
+
         Raises:
-            DataError: if it is a sample (restore it instead), or its file is missing.
+            DataError: if it is a sample (restore it instead), its file is missing, or it was split and has broken rows now.
         """
         entry = self.get(name)
         if entry.sample:
             raise DataError(problem("data.sample_is_fixed", name))
         found = sha1_of(entry.file)
-        with self._locked() as own:
+        letters = self._split_again(entry) if entry.parts and found != entry.sha1 else ""
+        with info_file.changing(self._shelf.file) as own:
             before = own[name].get("file_sha1")
             if before != found:
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                own[name]["history"] = [*own[name].get("history", []), {"file_sha1": before, "replaced": now}]
+                own[name]["history"] = [*own[name].get("history", []), {"file_sha1": before, "replaced": _now()}]
                 own[name]["file_sha1"] = found
+                own[name].pop("rows", None)
+                if own[name].pop("parts", None) and letters and entry.parts:
+                    how = (entry.parts.seed, entry.parts.shares, "question")
+                    own[name] |= {
+                        "rows": len(letters),
+                        "parts": self._shelf.write_parts(entry.file.stem, letters, *how),
+                    }
+        return self.get(name)
+
+    def accept_findings(self, name: str, codes: Sequence[str]) -> DatasetEntry:
+        """Record that a person knows of these findings of the doctor, for exactly the present content."""
+        self.verify(name)
+        sha1 = self.get(name).sha1 or sha1_of(self.get(name).file)
+        with info_file.changing(self.workspace.root / ACCEPTED) as accepted:
+            accepted[sha1] = sorted({*accepted.get(sha1, []), *codes})
+        return self.get(name)
+
+    def rename(self, name: str, new_name: str) -> DatasetEntry:
+        """Give an own set another name; its files stay where they are.
+
+        Raises:
+            DataError: if there is no such set, it is a sample, or the name is taken.
+        """
+        new_name = self._shelf.free_name(new_name)
+        with self._shelf.changing(name) as (own, values):
+            if new_name != name and new_name in own:
+                raise DataError(problem("data.name_taken", new_name))
+            del own[name]
+            own[new_name] = values
+        return self.get(new_name)
+
+    def describe(self, name: str, description: str) -> DatasetEntry:
+        """Change the description of an own set."""
+        with self._shelf.changing(name) as (_, values):
+            values["description"] = " ".join(description.split())
+        return self.get(name)
+
+    def set_parts(
+        self, name: str, letters: str, seed: int = 0, shares: Sequence[float] = (1.0, 0.0, 0.0), grouped: str = ""
+    ) -> DatasetEntry:
+        """Record how an own set is split: a letter a row in reading order (see `versions.Parts`). "" makes it whole again.
+
+        Raises:
+            DataError: if there are more or fewer letters than rows, or it is a sample.
+        """
+        if letters:
+            rows = self.get(name).rows or importing.counted(self.get(name).file, self.get(name).reading)[0]
+            if len(letters) != rows or set(letters) - set("tvex"):
+                raise DataError(problem("data.parts_count", name, letters=len(letters), rows=rows))
+        with self._shelf.changing(name) as (_, values):
+            before = values.pop("parts", None)
+            if letters:
+                values["parts"] = self._shelf.write_parts(
+                    Path(values["file_name"]).stem, letters, seed, shares, grouped
+                )
+        if before and (stale := self.workspace.root / before["file_name"]) not in self._shelf.needed():
+            stale.unlink(missing_ok=True)
+        return self.get(name)
+
+    def new_version(
+        self,
+        name: str,
+        write: Callable[[Path], Reading],
+        made_by: str,
+        letters: Callable[[], str] | None = None,
+        progress: Progress = silent,
+    ) -> DatasetEntry:
+        """Let `write` fill a file, and make it the content of the set; what it was before stays in `versions`.
+
+        Args:
+            write: writes JSONL to the path it gets and says how it is read.
+            made_by: what made it, such as `fix:duplicates,empty`.
+            letters: asked after `write` for the split of the new rows. Without it a split stays if the rows are as many.
+
+        Raises:
+            DataError: if it is a sample, the new rows cannot be read, or somebody changed the set meanwhile.
+        """
+        entry = self.get(name)
+        if entry.sample:
+            raise DataError(problem("data.is_sample", name))
+        require_space(self.workspace.data, entry.file.stat().st_size, name)
+        with importing.scratch(self.workspace) as folder:
+            aside = folder / f"{name}.v{len(entry.versions) + 2}.jsonl"
+            values = self._content(aside, write(aside), progress)
+            parts = self._carried(entry, values["rows"], letters)
+            with self._shelf.changing(name) as (own, before):
+                if (before.get("file_sha1") or "").lower() != entry.sha1:
+                    raise DataError(problem("data.changed_meanwhile", name))
+                values["file_name"] = self._shelf.relative(importing.place(aside, self.workspace.data / aside.name))
+                values |= {"made_by": made_by, "recognised": entry.recognised}
+                if parts and entry.parts:
+                    how = (entry.parts.seed, entry.parts.shares, entry.parts.grouped)
+                    values["parts"] = self._shelf.write_parts(Path(values["file_name"]).stem, parts, *how)
+                own[name] = versions.replaced(before, values)
+        return self.get(name)
+
+    def undo(self, name: str) -> DatasetEntry:
+        """Make the version before the present one the content again; the present one goes to the trash.
+
+        Raises:
+            DataError: if it is a sample or has no older version.
+        """
+        with self._shelf.changing(name) as (own, values):
+            if not values.get("versions"):
+                raise DataError(problem("data.no_version", name))
+            before = trash.files_of(self.workspace, values["versions"][-1])
+            if not before[0].is_file():
+                raise DataError(problem("data.file_missing", name, file=str(before[0])))
+            undone = versions.content_of(values)
+            folder = trash.put(self.workspace, name, undone, version=True)
+            own[name] = versions.reverted(values)
+        trash.move(self.workspace, folder, undone, self._shelf.needed())
         return self.get(name)
 
     def remove(self, name: str) -> None:
-        """Take an own entry out of the registry and move its file to the trash, unless another entry needs it.
+        """Take an own entry out of the registry and move its files to the trash, unless another entry needs them.
 
         Raises:
             DataError: if there is no such entry, or it is a sample.
         """
-        entry = self.entries().get(name)
-        if entry is None or entry.sample:
-            raise DataError(problem("data.is_sample" if entry else "data.unknown", name, known=", ".join(self.names())))
-        with self._locked() as own:
-            own.pop(name, None)
-        shared = any(other.file == entry.file for other in self.entries().values())
-        if entry.file.is_file() and entry.file.is_relative_to(self.workspace.data) and not shared:
-            trash = self.workspace.root / "trash"
-            trash.mkdir(exist_ok=True)
-            os.replace(entry.file, trash / f"{int(time.time())}_{uuid.uuid4().hex[:4]}_{entry.file.name}")
+        with self._shelf.changing(name) as (own, values):
+            folder = trash.put(self.workspace, name, values)
+            del own[name]
+        trash.move(self.workspace, folder, values, self._shelf.needed())
 
-    def _described(
-        self,
-        name: str,
-        file: Path,
-        formatting: Formatting | None,
-        columns: dict[str, str],
-        tags: dict[str, str],
-        description: str,
-    ) -> dict[str, Any]:
-        """Return the registry's values for a file that was read and converted without a problem."""
-        rows = read_rows(file)
-        if not tags and not {"prompt", "response", "messages"} & columns.keys():
-            formatting, found, tags = detect(rows, file.name, formatting)
-            columns = {**found, **columns}
-        chosen: Formatting = formatting or ("sharegpt" if "messages" in columns or tags else "alpaca")
-        entry = DatasetEntry(name, file, sha1_of(file), chosen, {**COLUMNS, **columns}, {**TAGS, **tags}, description)
-        _, problems = convert(entry, rows)
+    def forget(self, name: str, source: Path) -> None:
+        """Take back an `add` of `source` that did not come to its end: the entry goes, and the files that it brought."""
+        with self._shelf.changing(name) as (own, values):
+            del own[name]
+        brought = set(trash.files_of(self.workspace, values)) - self._shelf.needed() - {source.resolve()}
+        for file in brought:
+            if file.is_relative_to(self.workspace.data):
+                file.unlink(missing_ok=True)
+
+    def trash(self) -> list[Trashed]:
+        """Return what was removed or undone, the latest first."""
+        return trash.listing(self.workspace)
+
+    def restore(self, id: str) -> DatasetEntry:
+        """Bring a removed set back, or make an undone version the content of its set again.
+
+        Raises:
+            DataError: if it is not in the trash, its name is taken meanwhile, or its set is gone.
+        """
+        return self.get(self._shelf.restore(id))
+
+    def _values(self) -> dict[str, tuple[Any, Path]]:
+        """Return the values of every entry with the file that has them, the samples first."""
+        sources = (self._samples, self._shelf.file)
+        return {name: (values, source) for source in sources for name, values in info_file.read(source).items()}
+
+    def _parsed(self, name: str, values: Any, source: Path, accepted: Mapping[str, Any]) -> DatasetEntry:
+        sha1 = values.get("file_sha1") if isinstance(values, dict) else None
+        codes = frozenset(accepted.get(sha1, ())) if isinstance(sha1, str) else frozenset()
+        return parse(self.workspace, name, values, source.parent, source == self._samples, codes)
+
+    def _content(self, file: Path, reading: Reading, progress: Progress) -> dict[str, Any]:
+        """Return what an entry says of the rows of a file, all of which were read and converted."""
+        rows, kind = importing.counted(file, reading, progress)
+        return {"file_sha1": sha1_of(file), **values_of(reading), "kind": kind, "rows": rows, "made": _now()}
+
+    def _split_again(self, entry: DatasetEntry) -> str:
+        """Return letters for the present rows of a set, with the seed and the shares of its split."""
+        from core.data.split import assign
+
+        assert entry.parts is not None
+        problems = Problems(entry.file.name)
+        letters = assign(entry_records(entry, problems), shares=entry.parts.shares, seed=entry.parts.seed)
         problems.stop_if_any()
-        optional = {"columns": columns, "tags": tags, "description": description}
-        return {"file_sha1": entry.sha1, "formatting": chosen} | {key: each for key, each in optional.items() if each}
+        return letters
 
-    @contextmanager
-    def _incoming(self, file: Path) -> Iterator[Path]:
-        """Give the file as it lies in the workspace, or a copy under the same name that vanishes unless it is placed."""
-        if not file.is_file():
-            raise DataError(problem("data.unreadable", str(file), reason=os.strerror(2)))
-        if file.resolve().is_relative_to(self.workspace.data):
-            yield file.resolve()
-            return
-        require_space(self.workspace.data, file.stat().st_size, file.name)
-        folder = self.workspace.data / f".incoming-{uuid.uuid4().hex}"
-        folder.mkdir()
-        try:
-            yield Path(shutil.copyfile(file, folder / file.name))
-        finally:
-            shutil.rmtree(folder)
-
-    def _place(self, name: str, file: Path, copy: Path) -> Path:
-        """Move the copy to where it stays; a file of the same name that nobody registered is left alone."""
-        if copy == file.resolve():
-            return copy
-        target, number = self.workspace.data / f"{name}{file.suffix.lower()}", 2
-        while target.exists():
-            target, number = target.with_name(f"{name}_{number}{file.suffix.lower()}"), number + 1
-        _flush(copy)
-        os.replace(copy, target)
-        return target
-
-    @contextmanager
-    def _locked(self) -> Iterator[dict[str, Any]]:
-        """Give the own registry to change, and write it if the block ends well."""
-        with FileLock(self._own.with_name(f".{INFO}.lock")):
-            own = _read(self._own)
-            yield own
-            aside = self._own.with_name(f".{INFO}.{uuid.uuid4().hex}")
-            try:
-                aside.write_text(json.dumps(own, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-                _flush(aside)
-                os.replace(aside, self._own)
-            finally:
-                aside.unlink(missing_ok=True)  # only there when writing failed
+    def _carried(self, entry: DatasetEntry, rows: int, letters: Callable[[], str] | None) -> str:
+        """Return the letters of a new version, "" where the entry is whole or its split cannot be carried over."""
+        if entry.parts is None:
+            return ""
+        carried = letters() if letters else entry.parts.letters()
+        if letters and len(carried) != rows:
+            raise DataError(problem("data.parts_count", entry.name, letters=len(carried), rows=rows))
+        return carried if len(carried) == rows else ""
 
 
-def _read(info: Path) -> dict[str, Any]:
-    return read_object(info) if info.is_file() else {}
-
-
-def _known_keys(name: str, given: Mapping[str, str] | None, known: Mapping[str, str], key: str) -> None:
-    unknown = sorted(set(given or {}) - set(known))
-    if unknown:
-        raise DataError(problem("data.bad_entry", name, key=f"{key}.{unknown[0]}", wanted=", ".join(known)))
-
-
-def _flush(file: Path) -> None:
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,101 @@
+"""What a file is, told from its first rows and some others, with the reason; what is not clear is asked, never guessed."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from core.data.formats.asking import Ask
+from core.data.formats.fits import Fit, Question, Recognition
+from core.data.formats.kinds import matches
+from core.data.formats.look import Look, Match
+from core.data.formats.mixed import flattened
+from core.data.formats.readings import Rows, reading_of
+from core.data.readers import Row
+from core.data.reading import Reading
+from core.errors import problem
+
+_ODD = 20  # places that are kept of rows that the best fit does not cover; chosen by us: nobody looks at more
+
+
+def recognise(rows: Sequence[Row], name: str) -> Recognition:
+    """Return every reading that fits rows of a file called `name`, best first.
+
+    A kind fits if some row is one. Where no kind fits all the rows that are of any kind, the file is mixed: then the first
+    fit reads each row as what it is, and asks whether that is meant.
+    """
+    found = [matches(row.values) for row in rows]
+    counts = Counter(each[0].kind if each else "" for each in found)
+    in_how_many = Counter(match.key for each in found for match in each)
+    by_key: dict[str, list[tuple[Look, Match]]] = {key: [] for key in in_how_many}
+    for row, each in zip(rows, found, strict=True):
+        look = Look(row.values)
+        for match in each:
+            by_key[match.key].append((look, match))
+    order = sorted(in_how_many, key=lambda key: -in_how_many[key])
+    known = sum(bool(each) for each in found)
+    everywhere = [key for key in order if in_how_many[key] == known]
+    within = rows[0].within if rows else ""
+    fits = [_fit(key, by_key, len(rows), name, within) for key in order]
+    if fits and not everywhere:
+        fits.insert(0, _mixed(order, fits, counts, len(rows), name))
+    covered = {everywhere[0]} if everywhere else set(order)
+    odd = [row.place for row, each in zip(rows, found, strict=True) if not covered & {match.key for match in each}]
+    return Recognition(tuple(_named(order, fits)), dict(counts), len(rows), tuple(odd[:_ODD]))
+
+
+def _fit(key: str, by_key: dict[str, list[tuple[Look, Match]]], total: int, name: str, within: str) -> Fit:
+    """Return the fit of a kind. `within` is the key of the object whose list holds the rows, which is told with the rest."""
+    rows: Rows = by_key[key]
+    kind = _kind(rows)
+    others = {
+        column
+        for other, each in by_key.items()
+        if other != key
+        for _, match in each
+        for column in match.columns.values()
+    }
+    reading, asks = reading_of(rows[0][1].kind, rows, others)
+    share = len(rows) / total
+    evidence = " + ".join((*rows[0][1].evidence, *(("history",) if kind == "alpaca_history" else ())))
+    if within:
+        evidence = f'{{"{within}": [{evidence}]}}'
+    why = problem(f"recognised.{kind}", name, evidence=evidence, share=percent(share), rows=total)
+    return Fit(kind, reading, share, why, tuple(_question(ask, name) for ask in asks))
+
+
+def _kind(rows: Rows) -> str:
+    """Return the name of what the rows are: alpaca with earlier turns has one of its own."""
+    kind = rows[0][1].kind
+    earlier = kind == "alpaca" and any("history" in match.columns and look.value("history") for look, match in rows)
+    return "alpaca_history" if earlier else kind
+
+
+def _mixed(order: Sequence[str], fits: Sequence[Fit], counts: Counter[str], total: int, name: str) -> Fit:
+    """Return the fit that reads each row as its own kind; it asks for a yes, and what each of the kinds asks."""
+    told = ", ".join(f"{kind or '?'}: {count}" for kind, count in counts.most_common())
+    share = 1 - counts[""] / total
+    why = problem("recognised.mixed", name, counts=told, share=percent(share), rows=total)
+    asks = [_question(Ask("each_row", ("by_its_kind",), None, {"counts": told}), name)]
+    readings: dict[str, Reading] = {}
+    for key, fit in zip(order, fits, strict=True):
+        readings[key] = fit.reading
+        asks += [Question(f"{key}.{each.key}", each.choices, each.default, each.why) for each in fit.questions]
+    return Fit("mixed", Reading("mixed", flattened(readings)), share, why, tuple(asks))
+
+
+def _named(order: Sequence[str], fits: Sequence[Fit]) -> list[Fit]:
+    """Return the fits with names that no two share, so that a person can choose by name."""
+    often = Counter(fit.kind for fit in fits)
+    keys = [*([""] * (len(fits) - len(order))), *order]
+    return [
+        Fit(key if often[fit.kind] > 1 else fit.kind, fit.reading, fit.share, fit.why, fit.questions)
+        for key, fit in zip(keys, fits, strict=True)
+    ]
+
+
+def _question(ask: Ask, name: str) -> Question:
+    return Question(ask.key, ask.choices, ask.default, problem(f"choose.{ask.key}", name, **ask.values))
+
+
+def percent(share: float) -> str:
+    """Return a share in whole percent; 100 only where nothing is missing."""
+    return "100" if share == 1 else str(min(99, round(share * 100)))
