@@ -1,28 +1,28 @@
 """Text to token ids and labels, with nothing but `tokenizers`, so that the web process can count and colour tokens too.
 
 A `ChatTokenizer` is what a model folder says about chatting: tokenizer, chat template, control and stop tokens. Training
-reads `example`, evaluation and chat read `prompt_ids`, the preview reads `segments`; all three go through `render` and
-`_encode`, so that what is asked later is what was trained.
+reads `example`, evaluation and chat read `prompt_ids`, the X-ray reads `encode`; all go through `render` and `_encode`, so
+that what is asked later is what was trained, and what is shown is what is trained.
 """
 
-import json
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from core.errors import ModelError, problem
 from core.records import Conversation, Message
-from core.render.template import RenderedText, render
+from core.render.model_files import content, read_json, read_templates, read_tokenizer, without_prefix
+from core.render.template import RenderedText, render, running_text
+from core.render.turns import as_dicts, tool_list
 
 IGNORE_INDEX = -100  # torch.nn.functional.cross_entropy's default ignore_index
 CHATML = Path(__file__).parent / "templates" / "chatml.jinja"
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-
-Kind = Literal["learnt", "context", "control"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,34 @@ class Example:
 
 
 @dataclass(frozen=True)
-class _Encoding:
+class _Tokens:
     """Token ids with the [start, end) characters of the text that each came from."""
 
     ids: list[int] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
+
+    def add(self, piece: Encoding, at: int, count: int | None = None) -> None:
+        """Append the first `count` tokens of a piece that begins at character `at`."""
+        offsets = piece.offsets[:count]
+        self.ids.extend(piece.ids[:count])
+        self.starts.extend([at + start for start, _ in offsets])
+        self.ends.extend([at + end for _, end in offsets])
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A rendered text as tokens. The lists have one element a token; `starts` and `ends` count characters of the text."""
+
+    rendered: RenderedText
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+    learnt: list[bool]
+
+    @property
+    def labels(self) -> list[int]:
+        return [id if yes else IGNORE_INDEX for id, yes in zip(self.ids, self.learnt, strict=True)]
 
 
 class ChatTokenizer:
@@ -49,11 +71,20 @@ class ChatTokenizer:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, template: str, template_source: Literal["model", "chatml"], settings: dict[str, Any]
+        self,
+        tokenizer: Tokenizer,
+        template: str,
+        template_source: Literal["model", "chatml"],
+        settings: dict[str, Any],
+        tool_template: str | None = None,
     ):
-        """`settings` is tokenizer_config.json, with generation_config.json's `eos_token_id` as a list."""
+        """`settings` is tokenizer_config.json, with generation_config.json's `eos_token_id` as a list.
+
+        `tool_template` is used for conversations with tools, where a model has another one for them.
+        """
         self.template = template
         self.template_source = template_source
+        self._tool_template = tool_template or template
         self._tokenizer = tokenizer
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -61,7 +92,7 @@ class ChatTokenizer:
             id: added.content for id, added in tokenizer.get_added_tokens_decoder().items() if added.special
         }
         self.control_tokens: tuple[str, ...] = tuple(self._control.values())
-        self._variables = {name: text for name in _NAMED if (text := _content(settings.get(name)))}
+        self._variables = {name: text for name in _NAMED if (text := content(settings.get(name)))}
         self._unknown = self._id("unk_token")
         self.bos_id: int | None = self._id("bos_token")
         eos = self._id("eos_token")
@@ -77,26 +108,30 @@ class ChatTokenizer:
         Raises:
             ModelError: if tokenizer.json is missing, a file is broken, or there is no template and ChatML does not fit.
         """
-        tokenizer = _read_tokenizer(folder)
-        settings = {**_read_json(folder, "special_tokens_map.json"), **_read_json(folder, "tokenizer_config.json")}
-        eos = _read_json(folder, "generation_config.json").get("eos_token_id")
+        tokenizer = read_tokenizer(folder)
+        settings = {**read_json(folder, "special_tokens_map.json"), **read_json(folder, "tokenizer_config.json")}
+        eos = read_json(folder, "generation_config.json").get("eos_token_id")
         settings["eos_token_id"] = eos if isinstance(eos, list) else [] if eos is None else [eos]
-        template = _read_template(folder, settings)
-        if template is not None:
-            return cls(tokenizer, template, "model", settings)
+        templates = read_templates(folder, settings)
+        if "default" in templates:
+            return cls(tokenizer, templates["default"], "model", settings, templates.get("tool_use"))
         if None in (tokenizer.token_to_id("<|im_start|>"), tokenizer.token_to_id("<|im_end|>")):
             raise ModelError(problem("model.no_template", folder.name))
         return cls(tokenizer, CHATML.read_text(encoding="utf-8"), "chatml", settings)
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> RenderedText:
-        """Return the text of the messages, with the spans to learn.
+    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: str = "") -> RenderedText:
+        """Return the text of the messages, with the spans to learn. `tools` is a JSON list.
 
         Raises:
-            ModelError: if the template fails, or does not show where the answers are.
+            ModelError: if the template fails, drops tools, or does not show where the answers are.
+            DataError: if the tools, or the arguments of a call, are not JSON of the right shape.
         """
+        offered = tool_list(tools)
         return render(
-            self.template,
-            [message.to_dict() for message in messages],
+            self.template if offered is None else self._tool_template,
+            as_dicts(messages),
+            tools=offered,
+            learn=[message.train for message in messages],
             control_tokens=self.control_tokens,
             add_generation_prompt=add_generation_prompt,
             stop_tokens=self._stop_tokens,
@@ -106,41 +141,45 @@ class ChatTokenizer:
     def example(self, conversation: Conversation) -> Example:
         """Return the ids of the whole conversation; the answers with their stop tokens are learnt.
 
-        A token is learnt when its first character lies in a span.
+        A token is learnt when its first character lies in a span. Answers whose message has `train` False are context.
         """
-        rendered = self.render(conversation.messages)
-        encoding = self._encode(rendered)
-        learnt = _learnt(encoding, rendered)
-        labels = [id if yes else IGNORE_INDEX for id, yes in zip(encoding.ids, learnt, strict=True)]
-        return Example(encoding.ids, labels)
+        encoded = self.encode(conversation)
+        return Example(encoded.ids, encoded.labels)
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def encode(self, conversation: Conversation) -> Encoded:
+        """Return the whole conversation as tokens with their places: what `example` is made of."""
+        return self._encoded(self.render(conversation.messages, tools=conversation.tools))
+
+    def encode_prompt(self, messages: Sequence[Message], tools: str = "") -> Encoded:
+        """Return the tokens after which the model writes its answer, none of them learnt."""
+        encoded = self._encoded(self.render(messages, add_generation_prompt=True, tools=tools))
+        return Encoded(encoded.rendered, encoded.ids, encoded.starts, encoded.ends, [False] * len(encoded.ids))
+
+    def encode_text(self, text: str) -> Encoded:
+        """Return running text with the token that ends it, without a template, all of it learnt."""
+        ending = self._stop_tokens[0] if self._stop_tokens else ""
+        return self._encoded(running_text(text, ending, self.control_tokens))
+
+    def prompt_ids(self, messages: Sequence[Message], tools: str = "") -> list[int]:
         """Return the ids after which the model writes its answer."""
-        return self._encode(self.render(messages, add_generation_prompt=True)).ids
+        return self._encode(self.render(messages, add_generation_prompt=True, tools=tools)).ids
+
+    def is_control(self, id: int, text: str) -> bool:
+        """Tell whether a token that stands for this text is a control token; the unknown token stands for any text."""
+        return id in self._control and text.strip() == self._control[id].strip()
 
     def decode(self, ids: Sequence[int], skip_control: bool = True) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=skip_control)
 
-    def segments(self, messages: Sequence[Message]) -> list[tuple[str, Kind]]:
-        """Return the rendered text in pieces of one kind each, for a coloured preview.
+    def _encoded(self, rendered: RenderedText) -> Encoded:
+        tokens = self._encode(rendered)
+        learnt = [False] * len(tokens.ids)
+        for start, end in rendered.spans:
+            first, last = bisect_left(tokens.starts, start), bisect_left(tokens.starts, end)
+            learnt[first:last] = [True] * (last - first)
+        return Encoded(rendered, tokens.ids, tokens.starts, tokens.ends, learnt)
 
-        A stop token that is learnt counts as learnt, not as control: that it is learnt is what a person wants to see.
-        """
-        rendered = self.render(messages)
-        encoding = self._encode(rendered)
-        pieces: list[tuple[str, Kind]] = []
-        position = 0
-        for id, end, learnt in zip(encoding.ids, encoding.ends, _learnt(encoding, rendered), strict=True):
-            kind: Kind = "learnt" if learnt else "control" if id in self._control else "context"
-            text = rendered.text[position:end]  # empty for the second token of one character
-            if text and pieces and pieces[-1][1] == kind:
-                pieces[-1] = (pieces[-1][0] + text, kind)
-            elif text:
-                pieces.append((text, kind))
-            position = max(position, end)
-        return pieces
-
-    def _encode(self, rendered: RenderedText) -> _Encoding:
+    def _encode(self, rendered: RenderedText) -> _Tokens:
         """Encode the whole text at once, as inference does, except where it must be cut.
 
         Besides the cuts that rendering found, a token is split that would reach over the beginning of an answer (a generation
@@ -148,27 +187,43 @@ class ChatTokenizer:
         """
         cuts = set(rendered.cuts)
         while True:
-            encoding = self._encode_pieces(rendered.text, sorted(cuts))
-            more = (_straddled(encoding, rendered) | self._made_up(encoding, rendered.text)) - cuts
+            tokens = self._encode_pieces(rendered.text, sorted(cuts))
+            more = (_straddled(tokens, rendered) | self._made_up(tokens, rendered.text)) - cuts
             if not more:
-                return encoding
+                return tokens
             cuts |= more
 
-    def _encode_pieces(self, text: str, cuts: list[int]) -> _Encoding:
-        whole = _Encoding()
+    def _encode_pieces(self, text: str, cuts: list[int]) -> _Tokens:
+        whole = _Tokens()
         for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
-            piece = self._tokenizer.encode(text[start:end], add_special_tokens=False)
-            whole.ids.extend(piece.ids)
-            whole.starts.extend(start + a for a, _ in piece.offsets)
-            whole.ends.extend(start + b for _, b in piece.offsets)
+            if start and self._continuing is not None:
+                start = self._go_on(whole, self._continuing, text, start, end)
+            whole.add(self._tokenizer.encode(text[start:end], add_special_tokens=False), start)
         return whole
 
-    def _made_up(self, encoding: _Encoding, text: str) -> set[int]:
-        return {
-            start + 1
-            for id, start, end in zip(encoding.ids, encoding.starts, encoding.ends, strict=True)
-            if id in self._control and id != self._unknown and text[start:end].strip() != self._control[id].strip()
-        }
+    def _go_on(self, whole: _Tokens, tokenizer: Tokenizer, text: str, start: int, end: int) -> int:
+        """Encode up to the next control token without putting a space first; return where that token begins."""
+        piece = tokenizer.encode(text[start:end], add_special_tokens=False)
+        count = next(
+            (n for n, id in enumerate(piece.ids) if id in self._control and id != self._unknown), len(piece.ids)
+        )
+        whole.add(piece, start, count)
+        return end if count == len(piece.ids) else start + piece.offsets[count][0]
+
+    @cached_property
+    def _continuing(self) -> Tokenizer | None:
+        return without_prefix(self._tokenizer)
+
+    def _made_up(self, tokens: _Tokens, text: str) -> set[int]:
+        control, found = self._control, set()
+        for number, id in enumerate(tokens.ids):
+            if (
+                id in control
+                and id != self._unknown
+                and not self.is_control(id, text[tokens.starts[number] : tokens.ends[number]])
+            ):
+                found.add(tokens.starts[number] + 1)
+        return found
 
     def _id(self, name: str) -> int | None:
         return self._tokenizer.token_to_id(self._variables.get(name, ""))
@@ -178,62 +233,11 @@ class ChatTokenizer:
         return tuple(dict.fromkeys(id for id in (eos, *generation, im_end) if id is not None))
 
 
-def _learnt(encoding: _Encoding, rendered: RenderedText) -> list[bool]:
-    return [any(a <= start < b for a, b in rendered.spans) for start in encoding.starts]
-
-
-def _straddled(encoding: _Encoding, rendered: RenderedText) -> set[int]:
+def _straddled(tokens: _Tokens, rendered: RenderedText) -> set[int]:
     """Return the beginnings of answers that lie inside a token."""
     found = set()
-    for start, _ in rendered.spans:
-        before = bisect_left(encoding.starts, start) - 1
-        if before >= 0 and encoding.ends[before] > start:
+    for start in rendered.answers:
+        before = bisect_left(tokens.starts, start) - 1
+        if before >= 0 and tokens.ends[before] > start:
             found.add(start)
     return found
-
-
-def _read_tokenizer(folder: Path) -> Tokenizer:
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise ModelError(problem("model.no_tokenizer", folder.name))
-    values = _without_trimming(_read_json(folder, file.name))
-    try:
-        return Tokenizer.from_str(json.dumps(values))
-    except Exception as error:  # tokenizers raises Exception itself, from Rust; there is no narrower class
-        raise ModelError(problem("model.broken_file", f"{folder.name}/{file.name}", reason=str(error))) from error
-
-
-def _without_trimming(values: Any) -> Any:
-    """Turn `trim_offsets` off: ids stay the same, but with it a space seems to belong to no token."""
-    if isinstance(values, dict):
-        return {key: False if key == "trim_offsets" else _without_trimming(each) for key, each in values.items()}
-    return values if not isinstance(values, list) else [_without_trimming(each) for each in values]
-
-
-def _read_template(folder: Path, settings: dict[str, Any]) -> str | None:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    given = settings.get("chat_template")
-    if isinstance(given, list):
-        named = {each.get("name"): each.get("template") for each in given if isinstance(each, dict)}
-        given = named.get("default")
-    return given if isinstance(given, str) else None
-
-
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Return the object in a JSON file of a model folder, {} if there is no such file."""
-    file = folder / name
-    if not file.is_file():
-        return {}
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ModelError(problem("model.broken_file", f"{folder.name}/{name}", reason=str(error))) from error
-    return values if isinstance(values, dict) else {}
-
-
-def _content(token: Any) -> str | None:
-    """Return the text of a special token: tokenizer_config.json has a string, or an object with `content`."""
-    value = token.get("content") if isinstance(token, dict) else token
-    return value if isinstance(value, str) else None
