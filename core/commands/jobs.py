@@ -29,6 +29,7 @@ from core.records import Message
 from core.runs import directory
 from core.settings import RunSettings, load_recipe
 from core.settings.groups import ModelSettings
+from core.train.gate import look
 from core.train.plan import Plan
 from core.train.prepare import checked_plan, prepare
 from core.wording import Translator
@@ -52,7 +53,7 @@ def train(
             say(t("cli.warning", text=warning.say(language())))
         say(_sentence(expected, t))
     if dry_run:
-        answer(_sizes(expected), as_json, "")
+        answer(_sizes(expected) | {"findings": _findings(place, settings)}, as_json, "")
         return
     run = prepare(place, settings)
     say(t("cli.run", name=run.name))
@@ -152,6 +153,18 @@ def _from_here(place: Workspace, settings: RunSettings) -> RunSettings:
 def _sizes(expected: Plan | None) -> dict[str, Any]:
     names = ("examples", "validation_examples", "learnt_tokens", "steps", "seconds", "memory_bytes", "dropped")
     return {name: getattr(expected, name) for name in names} if expected else {}
+
+
+def _findings(place: Workspace, settings: RunSettings) -> dict[str, Any]:
+    """Say what the check of the data would stop the start for, and return its codes by data set."""
+    t, checked = translator(), look(place, settings)
+    for each in checked:
+        for finding in (*each.errors, *each.open):
+            say(t("cli.warning", text=finding.problem(each.name).say(language())))
+    return {
+        each.name: {"errors": [found.code for found in each.errors], "warnings": [found.code for found in each.open]}
+        for each in checked
+    }
 
 
 def _overrides(arguments: list[str]) -> dict[str, str]:

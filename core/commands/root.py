@@ -19,7 +19,7 @@ from core.commands.shared import (
 )
 
 app = typer.Typer(no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.add_typer(data.app, name="data", help="Data sets: add, list, fill, check, verify.")
+app.add_typer(data.app, name="data", help="Data sets: add, check, fix, split, look at, export …")
 app.add_typer(runs.app, name="runs", help="Runs: list, show, stop, delete.")
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(jobs.train)
 app.command("evaluate")(jobs.evaluate)

@@ -74,10 +74,11 @@ def _converted(function: Callable[..., None], *arguments: Any, **options: Any) -
     except BrokenPipeError:
         raise
     except OSError as error:
+        place = str(error.filename or options.get("workspace", ""))  # a failed write names no file
         if error.errno == errno.ENOSPC:
-            raise ResourceError(problem("disk.full_while_running", str(error.filename or ""))) from error
+            raise ResourceError(problem("disk.full_while_running", place)) from error
         reason = error.strerror or str(error)
-        raise PathError(problem("path.unreadable", str(error.filename or ""), reason=reason)) from error
+        raise PathError(problem("path.unreadable", place, reason=reason)) from error
 
 
 def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _PASSED_ON = (
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
+_GENERATOR = ("STUDIO_GEN_BASE_URL", "STUDIO_GEN_MODEL", "STUDIO_GEN_API_KEY")
 _PROJECT = Path(__file__).parent.parent.parent
 
 
@@ -48,6 +49,12 @@ def worker_environment() -> dict[str, str]:
     }
 
 
+def _further(module: str) -> dict[str, str]:
+    """Return what only one worker gets: the text generator that augmentation may ask."""
+    names = _GENERATOR if module == "core.curate.worker" else ()
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def start(job: Path, module: str) -> subprocess.Popen[bytes]:
     """Start `python -m module JOB` and return the process.
 
@@ -60,7 +67,7 @@ def start(job: Path, module: str) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=worker_environment(),
+            env={**worker_environment(), **_further(module)},
             cwd=job,
             start_new_session=True,
         )

@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.runs import process
 
-Worker = Literal["core.train.worker", "core.evaluate.worker", "core.merge.worker"]
+Worker = Literal["core.train.worker", "core.evaluate.worker", "core.merge.worker", "core.curate.worker"]
 
 
 def launch(job: Path, worker: Worker) -> threading.Thread:
