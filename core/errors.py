@@ -15,12 +15,15 @@ An error is a code and its values; the three sentences (what happened, why, what
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from core.wording import words
+from core.wording import Translator, words
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. `where` is a setting's name, or file:line; `values` fill the blanks of the sentences."""
+    """One thing that is wrong. `where` is a setting's name, or file:line; `values` fill the blanks of the sentences.
+
+    A value that is a mapping counts things by the keys of their names in the locale files: {"personal.phone": 3}.
+    """
 
     code: str
     where: str = ""
@@ -29,7 +32,7 @@ class Problem:
     def sentences(self, language: str = "en") -> tuple[str, str, str]:
         """Return what happened, why, and what to do."""
         t = words(language)
-        return tuple(t(f"error.{self.code}.{part}", **self._blanks()) for part in ("what", "why", "fix"))  # type: ignore[return-value]
+        return tuple(t(f"error.{self.code}.{part}", **self._blanks(t)) for part in ("what", "why", "fix"))  # type: ignore[return-value]
 
     def say(self, language: str = "en") -> str:
         """Return the whole message as one paragraph, led by the place."""
@@ -39,8 +42,13 @@ class Problem:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def _blanks(self) -> dict[str, Any]:
-        return {"where": self.where, **self.values}
+    def _blanks(self, t: Translator) -> dict[str, Any]:
+        said = {key: _counted(value, t) if isinstance(value, dict) else value for key, value in self.values.items()}
+        return {"where": self.where, **said}
+
+
+def _counted(counts: dict[str, int], t: Translator) -> str:
+    return ", ".join(f"{t(key)} {count}" for key, count in counts.items())
 
 
 def problem(code: str, where: str = "", **values: Any) -> Problem:

@@ -1,14 +1,17 @@
 """What is said before the start is what happens: steps, tokens, splits, and the advice."""
 
 import json
+from collections import Counter
 
 import pytest
 import yaml
 
+from core.data.pinned import check_pinned
 from core.data.registry import Registry
 from core.errors import DataError, StudioError
 from core.runs.directory import find, listing
 from core.settings import from_dict
+from core.train.examples import run_data
 from core.train.plan import plan
 from core.train.prepare import prepare
 from core.workspace import Workspace
@@ -87,6 +90,120 @@ def test_long_rows_are_left_out_and_counted(workspace, tmp_path):
     assert "plan.dropped" in [each.code for each in made.warnings]
     with pytest.raises(DataError, match="10 of 10 are longer"):
         plan(workspace, settings(data__train="mixed", batch__cutoff_len=16))
+
+
+def test_a_weight_makes_the_pass_longer_and_is_told_per_source(workspace, tmp_path):
+    add(workspace, tmp_path, "my_identity", 10, answer="I am {n} things.")
+    chosen = {"data__train": "facts, my_identity", "data__validation_share": 0, "data__weights": {"my_identity": 4}}
+    made = plan(workspace, settings(**chosen, schedule__epochs=2, batch__global_batch_size=8))
+    assert (made.examples, made.steps) == (210, 60)  # 200 + 4 x 10 exposures a pass, 30 steps of 8
+    facts, identity = made.sources
+    assert (facts.exposures, facts.repetitions) == (200, 2)
+    assert (identity.examples, identity.exposures, identity.repetitions) == (10, 40, 8)
+    # one row of identity learns 14 bytes and the stop; all rows of facts are counted by hand from their text
+    learnt = sum(len(f"The number {n} is {n}.") + 1 for n in range(200))
+    assert facts.learnt_tokens == learnt
+    assert identity.share == pytest.approx(40 * 15 / (40 * 15 + learnt))
+    assert made.learnt_tokens == 40 * 15 + learnt
+
+
+def test_the_passes_show_what_the_weights_say(workspace, tmp_path):
+    add(workspace, tmp_path, "more", 30)
+    entries = [Registry(workspace).get(name) for name in ("facts", "more")]
+    weights = {"facts": 0.5, "more": 3.0}
+    model = workspace.models / "tiny"
+    data = run_data(entries, model, None, cutoff_len=512, validation_share=0, seed=1, weights=weights)
+    passes = [data.of_pass(number) for number in range(4)]
+    assert [len(each) for each in passes] == [190] * 4 == [data.per_pass] * 4
+    ids = {id(example): place for place, example in enumerate(data.train)}
+    shown = Counter(ids[id(example)] for each in passes for example in each)
+    assert {shown[place] for place in range(200)} == {2}
+    assert {shown[place] for place in range(200, 230)} == {12}
+    again = run_data(entries, model, None, cutoff_len=512, validation_share=0, seed=1, weights=weights)
+    assert again.of_pass(3) == passes[3]
+    whole = run_data(entries, model, None, cutoff_len=512, validation_share=0, seed=1)
+    assert whole.of_pass(0) == whole.of_pass(5) == list(whole.train)
+
+
+def test_half_a_pass_repeats_no_row_more_than_once(workspace):
+    made = plan(workspace, settings(data__validation_share=0, schedule__epochs=10, schedule__max_steps=5))
+    assert made.sources[0].repetitions == pytest.approx(5 * 8 / 200)
+
+
+def test_balance_draws_sets_together(workspace, tmp_path):
+    add(workspace, tmp_path, "few", 50)
+    chosen = settings(data__train="facts, few", data__balance=0, data__validation_share=0)
+    assert [source.exposures for source in plan(workspace, chosen).sources] == [125, 125]
+
+
+def test_tasks_of_a_set_are_weighed_and_balanced_on_their_own(workspace, tmp_path):
+    tasks = ["QA"] * 30 + ["SUM"] * 10
+    rows = [
+        {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}], "task": task}
+        for n, task in enumerate(tasks)
+    ]
+    (tmp_path / "tagged.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Registry(workspace).add(tmp_path / "tagged.jsonl", "tagged", formatting="canonical")
+
+    def shown(**chosen):
+        made = plan(workspace, settings(data__train="facts, tagged", data__validation_share=0, **chosen))
+        assert not [each for each in made.warnings if each.code == "plan.weight_unused"]
+        return {source.name: source.exposures for source in made.sources}
+
+    assert shown() == {"facts": 200, "tagged:QA": 30, "tagged:SUM": 10}
+    weights = {"tagged": 2, "tagged:SUM": 3}
+    assert shown(data__weights=weights) == {"facts": 200, "tagged:QA": 60, "tagged:SUM": 30}
+    assert shown(data__balance=0) == {"facts": 120, "tagged:QA": 90, "tagged:SUM": 30}  # at most three times their rows
+
+
+def split(workspace, name, letters):
+    Registry(workspace).set_parts(name, letters, 7, (0.9, 0.05, 0.05), "question")
+
+
+def test_a_split_set_trains_its_training_part_and_validates_with_its_own(workspace):
+    split(workspace, "facts", "t" * 150 + "v" * 20 + "e" * 25 + "x" * 5)
+    made = plan(workspace, settings(data__validation_share=0.5))
+    assert (made.examples, made.validation_examples) == (150, 20)
+    assert made.sources[0].examples == 150
+
+
+def test_a_split_without_validation_rows_keeps_some_back_from_the_training_part(workspace):
+    split(workspace, "facts", "t" * 150 + "e" * 50)
+    made = plan(workspace, settings(data__validation_share=0.2))
+    assert made.examples + made.validation_examples == 150
+    assert 15 <= made.validation_examples <= 45
+
+
+def test_another_split_is_another_plan(workspace):
+    split(workspace, "facts", "t" * 150 + "v" * 20 + "e" * 30)
+    assert plan(workspace, settings()).examples == 150
+    split(workspace, "facts", "t" * 120 + "v" * 20 + "e" * 60)
+    assert plan(workspace, settings()).examples == 120
+
+
+def test_a_set_may_train_and_test_when_it_is_split(workspace):
+    split(workspace, "facts", "t" * 150 + "v" * 20 + "e" * 30)
+    assert "plan.test_is_trained" not in warned(workspace, data__test="facts")
+    split(workspace, "facts", "t" * 180 + "v" * 20)
+    assert "plan.test_is_trained" in warned(workspace, data__test="facts")
+
+
+def test_a_run_remembers_its_split_and_refuses_another(workspace):
+    split(workspace, "facts", "t" * 150 + "v" * 20 + "e" * 30)
+    recorded = prepare(workspace, settings()).config["data"][0]
+    registry = Registry(workspace)
+    assert check_pinned(registry, recorded).name == "facts"
+    split(workspace, "facts", "v" * 20 + "t" * 150 + "e" * 30)
+    with pytest.raises(DataError, match="split anew"):
+        check_pinned(registry, recorded)
+    assert check_pinned(registry, {"name": "facts", "sha1": recorded["sha1"]}).name == "facts"  # from before splits
+
+
+def test_what_is_unwise_about_the_mixture_is_told(workspace, tmp_path):
+    assert "plan.general_missing" in warned(workspace)
+    assert "plan.weight_unused" in warned(workspace, data__weights={"fcts": 2})
+    assert "plan.much_repeated" in warned(workspace, data__weights={"facts": 20})
+    assert "plan.much_repeated" not in warned(workspace, data__weights={"facts": 2})
 
 
 def test_a_prompt_is_context_and_not_learnt(workspace):

@@ -131,3 +131,13 @@ def test_a_flag_can_empty_a_setting_that_may_be_empty():
 def test_a_flag_below_a_value_is_unknown(path):
     with pytest.raises(SettingsError, match="no setting of this name"):
         from_dict({"data": {"train": ["a"]}, "lora": {"rank": 4}, "seed": 3}, {path: "3"})
+
+
+def test_weights_are_given_by_name_and_have_bounds():
+    settings = from_dict(DATA, {"data.weights.identity": "4", "data.balance": "0.5", "data.accept_warnings": "true"})
+    assert settings.data.weights == {"identity": 4.0}
+    assert (settings.data.balance, settings.data.accept_warnings) == (0.5, True)
+    for value, bound in (("0", "> 0"), ("-1", "> 0"), ("101", "≤ 100")):
+        with pytest.raises(SettingsError, match=bound) as caught:
+            from_dict(DATA, {"data.weights.identity": value})
+        assert codes(caught.value) == [("data.weights.identity", "settings.out_of_range")]

@@ -39,14 +39,14 @@ def some_examples(count=24, seed=0):
     return examples
 
 
-def a_trainer(folder, examples=None, *, method="lora", **settings):
+def a_trainer(folder, examples=None, *, method="lora", of_pass=None, **settings):
     torch.manual_seed(3)
     chosen = from_dict(
         {"data": {"train": ["x"]}, "method": {"name": method}},
         {"optim.learning_rate": 1e-2, "schedule.epochs": 2, "schedule.warmup_share": 0, **settings},
     )
     base = load_base(folder, four_bit=method == "qlora")
-    return Trainer(with_lora(base, chosen), examples or some_examples(), 256, chosen)
+    return Trainer(with_lora(base, chosen), examples or some_examples(), 256, chosen, of_pass)
 
 
 def test_the_batch_may_be_cut_in_any_way(model_folder):
@@ -135,10 +135,27 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoilt(model_fold
 
 def test_every_example_is_seen_once_a_pass():
     examples = some_examples(21)
-    stream = batches(examples, 4, seed=1)
+    stream = batches(lambda _: examples, 4, seed=1)
     for _ in range(3):
         seen = [id(example) for _ in range(6) for example in next(stream)]
         assert sorted(seen) == sorted(map(id, examples))
+
+
+def test_a_trainer_shows_what_each_pass_says(model_folder):
+    examples = some_examples(6)
+    asked = []
+
+    def of_pass(number):
+        asked.append(number)
+        return examples[:2] if number % 2 else examples[2:4]
+
+    trainer = a_trainer(model_folder, examples, of_pass=of_pass, **{"batch.global_batch_size": 1, "schedule.epochs": 3})
+    tokens = [step.tokens for step in trainer.steps()]
+    lengths = [len(example.input_ids) for example in examples]
+    assert asked == [0, 0, 1, 2]  # the first time to count
+    assert [sorted(tokens[at : at + 2]) for at in (0, 2, 4)] == [
+        sorted(lengths[2:4]), sorted(lengths[:2]), sorted(lengths[2:4])
+    ]  # fmt: skip
 
 
 def test_a_saved_adapter_answers_as_the_trained_one(model_folder, tmp_path):

@@ -4,10 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.data.registry import Registry
+from core.data.formats import conversations
+from core.data.pinned import pinned
+from core.data.registry import DatasetEntry, Registry
 from core.errors import DataError, Problem, RunError, SettingsError, StudioError, problem
 from core.models.trained import trained
 from core.prompts.store import SystemPrompt
+from core.records import Conversation
 from core.runs.directory import Run, create
 from core.workspace import Workspace, slug
 
@@ -57,6 +60,17 @@ def prepare(
     )
 
 
+def rows_asked(entry: DatasetEntry) -> list[Conversation]:
+    """Return the rows that a set asks: those of its test part, or all of a set that has none.
+
+    Raises:
+        DataError: if a row cannot be read.
+    """
+    if entry.parts is not None and entry.parts.test:
+        return conversations(entry, part="test")
+    return conversations(entry)
+
+
 def _verified(registry: Registry, names: list[str]) -> list[dict[str, Any]]:
     """Return name, file and SHA-1 of each set, or raise the problems of all of them at once."""
     problems: list[Problem] = []
@@ -67,8 +81,7 @@ def _verified(registry: Registry, names: list[str]) -> list[dict[str, Any]]:
             problems += error.problems
     if problems:
         raise DataError(*problems)
-    entries = [registry.get(name) for name in names]
-    return [{"name": entry.name, "file": str(entry.file), "sha1": entry.sha1} for entry in entries]
+    return [pinned(registry.get(name)) for name in names]
 
 
 def _prompt(run: Run, prompt: SystemPrompt | None) -> dict[str, Any]:

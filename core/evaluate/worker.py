@@ -14,10 +14,11 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from core.data.formats import conversations
+from core.data.pinned import check_pinned
 from core.data.registry import Registry
 from core.evaluate import metrics, scores
 from core.evaluate.generate import answer, batch_limits, batches
+from core.evaluate.prepare import rows_asked
 from core.models.folder import context_length
 from core.models.load import forget_defaults, load_adapter, load_base, pick_device
 from core.models.trained import trained
@@ -93,14 +94,13 @@ def _questions(
     questions: list[Question] = []
     data = []
     for recorded in config["data"]:
-        name = recorded["name"]
-        registry.verify(name, recorded.get("sha1", ""))
-        entry = registry.get(name)
+        entry = check_pinned(registry, recorded)
+        name = entry.name
         data.append({"name": name, "sha1": entry.sha1})
-        rows = conversations(entry)
+        rows = rows_asked(entry)
         for number in _spread(len(rows), config["limit"]):
             asked = rows[number].with_system(config["prompt"]["text"])
-            questions.append(Question(name, number + 1, asked, tokenizer.prompt_ids(asked.question)))
+            questions.append(Question(name, number + 1, asked, tokenizer.prompt_ids(asked.question, asked.tools)))
     return questions, data
 
 

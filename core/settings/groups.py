@@ -3,7 +3,7 @@
 Its label and its help, in every language, stand in the locale files under `setting.<path>.label` and `.help`.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -22,6 +22,9 @@ class Group(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, validate_default=True)
 
 
+Weight = Annotated[float, Field(gt=0, le=100)]
+
+
 class ModelSettings(Group):
     path: str = setting("data/starter", level="simple", min_length=1)
 
@@ -29,6 +32,11 @@ class ModelSettings(Group):
 class DataSettings(Group):
     train: list[str] = setting(level="simple", min_length=1)
     test: list[str] = setting(list, level="simple")
+    weights: dict[str, Weight] = setting(dict)
+    balance: float = setting(
+        1.0, ge=0, le=1, source="0.5 is the usual temperature; no row is shown over 3 times a pass"
+    )
+    accept_warnings: bool = setting(False)
     validation_share: float = setting(0.05, ge=0, le=0.5, source="chosen by us: 1 row in 20 shows overfitting")
 
     @field_validator("train", "test", mode="before")

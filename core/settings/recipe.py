@@ -13,6 +13,8 @@ from core.errors import Problem, SettingsError, problem
 from core.settings.groups import RunSettings
 from core.settings.table import fields
 
+_SIGNS = {"gt": ">", "ge": "≥", "le": "≤", "lt": "<"}
+
 
 def load_recipe(file: Path, overrides: Mapping[str, Any] | None = None) -> RunSettings:
     """Read a recipe; `overrides` maps dotted paths to values that win.
@@ -78,7 +80,7 @@ def _problem(error: Any) -> Problem:
         case "missing":
             return problem("settings.missing", where)
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            return problem("settings.out_of_range", where, value=value, range=_range(where))
+            return problem("settings.out_of_range", where, value=value, range=_range(where, context))
         case "finite_number":
             return problem("settings.not_finite", where, value=value)
         case "literal_error":
@@ -103,9 +105,14 @@ def _unknown(where: str) -> Problem:
     return problem("settings.unknown", where, known=", ".join(known[: known.index("seed")][:60]))
 
 
-def _range(where: str) -> str:
-    """Return the bounds of a setting as symbols that every language reads, such as "> 0, ≤ 1"."""
-    row = next(each for each in fields() if each.path == where)
+def _range(where: str, context: Mapping[str, Any]) -> str:
+    """Return the bounds of a setting as symbols that every language reads, such as "> 0, ≤ 1".
+
+    A value inside a setting, such as one weight, has only the bound that it broke.
+    """
+    row = next((each for each in fields() if each.path == where), None)
+    if row is None:
+        return next(f"{sign} {context[key]:g}" for key, sign in _SIGNS.items() if key in context)
     low = None if row.minimum is None else f"{'>' if row.above_minimum else '≥'} {row.minimum:g}"
     high = None if row.maximum is None else f"≤ {row.maximum:g}"
     return ", ".join(part for part in (low, high) if part)

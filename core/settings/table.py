@@ -15,7 +15,7 @@ from core.settings.groups import RunSettings
 @dataclass(frozen=True)
 class SettingField:
     path: str  # dotted, such as "lora.rank": control id, flag, YAML key and translation key
-    kind: Literal["int", "float", "text", "choice", "list", "dict"]
+    kind: Literal["bool", "int", "float", "text", "choice", "list", "dict"]
     default: Any  # None: required or "found by the studio", see `required`
     required: bool
     optional: bool  # may be left empty
@@ -47,7 +47,7 @@ def _row(path: str, info: FieldInfo) -> SettingField:
     low = next((getattr(bounds[k], a) for k, a in ((Ge, "ge"), (Gt, "gt")) if k in bounds), None)
     high = next((getattr(bounds[k], a) for k, a in ((Le, "le"), (Lt, "lt")) if k in bounds), None)
     default = info.default_factory() if info.default_factory else info.default  # type: ignore[call-arg]
-    names = {int: "int", float: "float", str: "text", list: "list", dict: "dict"}
+    names = {bool: "bool", int: "int", float: "float", str: "text", list: "list", dict: "dict"}
     return SettingField(
         path=path,
         kind="choice" if get_origin(kind) is Literal else names[get_origin(kind) or kind],  # type: ignore[arg-type]

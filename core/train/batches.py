@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from core.render.tokenizer import Example
 
@@ -30,12 +30,15 @@ def micro_batch_size(wanted: int | None, global_batch_size: int, longest: int) -
     return max(size for size in range(1, global_batch_size + 1) if global_batch_size % size == 0 and size <= fits)
 
 
-def batches(examples: Sequence[Example], global_batch_size: int, seed: int) -> Iterator[list[Example]]:
-    """Yield global batches without end; each pass over the data is shuffled anew, and the same for the same seed."""
+def batches(of_pass: Callable[[int], Sequence[Example]], global_batch_size: int, seed: int) -> Iterator[list[Example]]:
+    """Yield global batches without end; each pass over the data is shuffled anew, and the same for the same seed.
+
+    `of_pass(number)` gives the examples of a pass, numbered from 0.
+    """
     epoch = 0
     while True:
         draw = random.Random(f"{seed} {epoch}")
-        order = list(examples)
+        order = list(of_pass(epoch))
         draw.shuffle(order)
         size = _GROUP * global_batch_size
         groups = (sorted(order[at : at + size], key=_length) for at in range(0, len(order), size))

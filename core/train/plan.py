@@ -6,13 +6,14 @@ No torch here: the page keeps this true while a person changes settings.
 import contextlib
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy
 import psutil
 
+from core.data.mix import advice
 from core.data.registry import Registry
 from core.errors import Problem, problem
 from core.models import folder as models
@@ -33,7 +34,10 @@ _STEP_SECONDS = 0.06  # of a step beside its arithmetic; measured on the starter
 
 @dataclass(frozen=True)
 class Plan:
-    """The resolved size of a run. Tokens are those of one pass over the training examples."""
+    """The resolved size of a run.
+
+    `examples` counts each row once; tokens are those of one pass, where a row with a weight counts as often as it is shown.
+    """
 
     examples: int
     validation_examples: int
@@ -70,9 +74,12 @@ def plan(workspace: Workspace, settings: RunSettings) -> Plan:
         cutoff_len=settings.batch.cutoff_len,
         validation_share=settings.data.validation_share,
         seed=settings.seed,
+        weights=settings.data.weights,
+        balance=settings.data.balance,
     )
     schedule, batch = settings.schedule, settings.batch
-    steps = total_steps(len(data.train), batch.global_batch_size, schedule.epochs, schedule.max_steps)
+    steps = total_steps(data.per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
+    passes = min(schedule.epochs, steps * batch.global_batch_size / data.per_pass)
     seconds, measured = _seconds(workspace, settings, model, data, steps)
     adapter = _adapter_parameters(model, settings.lora.rank)
     memory, total = _memory(settings, model, data, adapter), _memory_total()
@@ -82,21 +89,25 @@ def plan(workspace: Workspace, settings: RunSettings) -> Plan:
         tokens=data.tokens,
         learnt_tokens=data.learnt_tokens,
         dropped=data.dropped,
-        sources=data.sources,
+        sources=tuple(replace(each, repetitions=each.weight * passes) for each in data.sources),
         steps=steps,
         seconds=seconds,
         measured=measured,
         memory_bytes=memory,
         memory_total=total,
         adapter_bytes=4 * adapter,
-        warnings=tuple(_warnings(settings, model, data, steps, memory, total)),
+        warnings=(
+            *_warnings(settings, model, data, steps, memory, total),
+            *_of_the_data(registry, settings, data),
+            *advice(data.parts, passes),
+        ),
     )
 
 
 def _warnings(settings: RunSettings, model: Path, data: RunData, steps: int, memory: int, total: int) -> list[Problem]:
     found = []
     if steps < FEW_STEPS:
-        per_pass = math.ceil(len(data.train) / settings.batch.global_batch_size)
+        per_pass = math.ceil(data.per_pass / settings.batch.global_batch_size)
         needed = math.ceil(FEW_STEPS * 2 / per_pass)
         found.append(problem("plan.few_steps", "schedule.epochs", steps=steps, few=FEW_STEPS, epochs=needed))
     limit = models.context_length(model)
@@ -112,19 +123,30 @@ def _warnings(settings: RunSettings, model: Path, data: RunData, steps: int, mem
         found.append(
             problem("plan.long_warmup", "schedule.warmup_share", share=f"{settings.schedule.warmup_share:.0%}")
         )
-    if data.dropped:
-        cutoff = settings.batch.cutoff_len
-        found.append(problem("plan.dropped", "batch.cutoff_len", dropped=data.dropped, cutoff=cutoff))
-    overlap = sorted(set(settings.data.train) & set(settings.data.test))
-    if overlap:
-        found.append(problem("plan.test_is_trained", "data.test", names=", ".join(overlap)))
     if memory >= 0.9 * total:
         found.append(problem("plan.memory", "", needed=f"{memory / 1e9:.1f}", total=f"{total / 1e9:.1f}"))
     return found
 
 
+def _of_the_data(registry: Registry, settings: RunSettings, data: RunData) -> list[Problem]:
+    found = []
+    if data.dropped:
+        cutoff = settings.batch.cutoff_len
+        found.append(problem("plan.dropped", "batch.cutoff_len", dropped=data.dropped, cutoff=cutoff))
+    # A set with a test part of its own is tested on that.
+    both = sorted(set(settings.data.train) & set(settings.data.test))
+    overlap = [name for name in both if not ((parts := registry.get(name).parts) and parts.test)]
+    if overlap:
+        found.append(problem("plan.test_is_trained", "data.test", names=", ".join(overlap)))
+    known = {*settings.data.train, *(source.name for source in data.sources)}
+    unused = sorted(set(settings.data.weights) - known)
+    if unused:
+        found.append(problem("plan.weight_unused", "data.weights", names=", ".join(unused)))
+    return found
+
+
 def _seconds(workspace: Workspace, settings: RunSettings, model: Path, data: RunData, steps: int) -> tuple[float, bool]:
-    tokens = data.tokens / max(1, len(data.train)) * settings.batch.global_batch_size * steps
+    tokens = data.tokens / max(1, data.per_pass) * settings.batch.global_batch_size * steps
     for run in listing(workspace)[:10]:
         same = run.config["model"]["fingerprint"] == models.fingerprint(model)
         last = _last_step(run) if same and run.config["settings"]["method"] == settings.method.model_dump() else None

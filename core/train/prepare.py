@@ -6,12 +6,14 @@ import platform
 import time
 from typing import Any
 
+from core.data.pinned import pinned
 from core.data.registry import Registry
 from core.errors import ModelError, Problem, StudioError
 from core.models import folder as models
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, create
 from core.settings import RunSettings
+from core.train.gate import admit
 from core.train.plan import Plan, plan
 from core.workspace import Workspace, checked_name, require_space, slug
 
@@ -22,13 +24,15 @@ def prepare(workspace: Workspace, settings: RunSettings) -> Run:
     """Return a new run, ready to be started with `supervisor.launch(run.path, "core.train.worker")`.
 
     Raises:
-        StudioError: with every problem of the data, the prompt and the model; then no directory was made.
+        StudioError: with every problem of the data, the prompt and the model, or with the warnings about the data that
+            nobody has accepted; then no directory was made.
     """
     expected = checked_plan(workspace, settings)
+    findings = admit(workspace, settings)
     adapter = expected.adapter_bytes if expected else 0
     require_space(workspace.runs, adapter * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
     name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
-    return Run(create(workspace.runs, name, _config(workspace, Registry(workspace), settings)))
+    return Run(create(workspace.runs, name, _config(workspace, Registry(workspace), settings) | {"findings": findings}))
 
 
 def checked_plan(workspace: Workspace, settings: RunSettings) -> Plan | None:
@@ -77,7 +81,7 @@ def _config(workspace: Workspace, registry: Registry, settings: RunSettings) -> 
         "workspace": str(workspace.root),
         "allow": [str(each) for each in workspace.allow],
         "settings": settings.model_dump(mode="json"),
-        "data": [{"name": each.name, "file": str(each.file), "sha1": each.sha1} for each in entries],
+        "data": [pinned(each) for each in entries],
         "model": base,
         "prompt": {"name": prompt.name, "version": prompt.version, "text": prompt.text, "sha256": prompt.sha256},
         "versions": {"python": platform.python_version(), **{each: _version(each) for each in _SHOWN}},

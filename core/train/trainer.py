@@ -6,7 +6,7 @@ sums are divided by the batch's token count, never means averaged. So 8 x 1 and 
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -54,11 +54,18 @@ def with_lora(base: PreTrainedModel, settings: RunSettings) -> PeftModel:
 
 
 class Trainer:
-    """Trains `model` on `examples`; iterate over `steps()`."""
+    """Trains `model` on `examples`; iterate over `steps()`.
 
-    def __init__(self, model: PeftModel, examples: Sequence[Example], pad_id: int, settings: RunSettings) -> None:
+    `of_pass(number)` says which examples each pass over the data shows, always equally many; without it all of them.
+    """
+
+    def __init__(
+        self, model: PeftModel, examples: Sequence[Example], pad_id: int, settings: RunSettings,
+        of_pass: Callable[[int], Sequence[Example]] | None = None,
+    ) -> None:  # fmt: skip
         self.model = model
-        self._examples = examples
+        self._of_pass = of_pass or (lambda _: examples)
+        self._per_pass = len(self._of_pass(0))
         self._pad_id = pad_id
         self._settings = settings
         self.device = next(model.parameters()).device
@@ -66,7 +73,7 @@ class Trainer:
         longest = max(len(example.input_ids) for example in examples)
         self.micro_batch_size = micro_batch_size(batch.micro_batch_size, batch.global_batch_size, longest)
         schedule = settings.schedule
-        self.total_steps = total_steps(len(examples), batch.global_batch_size, schedule.epochs, schedule.max_steps)
+        self.total_steps = total_steps(self._per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._optimizer = torch.optim.AdamW(
             self._weights, lr=settings.optim.learning_rate, weight_decay=settings.optim.weight_decay
@@ -84,8 +91,8 @@ class Trainer:
         """
         optim, schedule = self._settings.optim, self._settings.schedule
         size = self._settings.batch.global_batch_size
-        per_epoch = steps_per_epoch(len(self._examples), size)
-        stream = batches(self._examples, size, self._settings.seed)
+        per_epoch = steps_per_epoch(self._per_pass, size)
+        stream = batches(self._of_pass, size, self._settings.seed)
         self.model.train()
         for step in range(1, self.total_steps + 1):
             began = time.monotonic()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from core.data.pinned import check_pinned
 from core.data.registry import Registry
 from core.errors import ModelError, problem
 from core.models import folder as models
@@ -35,14 +36,14 @@ def work(job: Path) -> None:
     _say(run, events.Phase(name="loading_model"))
     torch.manual_seed(run.settings.seed)
     base = load_base(model_folder, four_bit=run.settings.method.name == "qlora")
-    trainer = Trainer(with_lora(base, run.settings), data.train, tokenizer.pad_id, run.settings)
+    trainer = Trainer(with_lora(base, run.settings), data.train, tokenizer.pad_id, run.settings, data.of_pass)
     _say(
         run,
         events.RunStarted(
             total_steps=trainer.total_steps,
             examples=len(data.train),
             validation_examples=len(data.validation),
-            tokens=sum(map(learnt, data.train)),
+            tokens=sum(map(learnt, data.of_pass(0))),
             dropped=data.dropped,
             trainable_parameters=trainer.trainable_parameters,
             device=pick_device(),
@@ -108,7 +109,7 @@ def _verified_data(run: Run, workspace: Workspace, model_folder: Path) -> RunDat
     """Return the run's data, after checking that every file is the one the run was prepared with."""
     registry = Registry(workspace)
     for recorded in run.config["data"]:
-        registry.verify(recorded["name"], recorded["sha1"])
+        check_pinned(registry, recorded)
     data = run_data(
         [registry.get(name) for name in run.settings.data.train],
         model_folder,
@@ -116,6 +117,8 @@ def _verified_data(run: Run, workspace: Workspace, model_folder: Path) -> RunDat
         cutoff_len=run.settings.batch.cutoff_len,
         validation_share=run.settings.data.validation_share,
         seed=run.settings.seed,
+        weights=run.settings.data.weights,
+        balance=run.settings.data.balance,
     )
     if data.dropped:
         values = {"dropped": data.dropped, "cutoff": run.settings.batch.cutoff_len}

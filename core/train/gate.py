@@ -1,0 +1,111 @@
+"""What the doctor says stands between a person and the start: errors stop it, warnings want to be accepted once.
+
+Only the quick examination is asked: structure, copies, contradictions, and training rows that stand in a test set. Its
+reports are kept, so that a set is read for it once for each state of its file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.data.registry import DatasetEntry, Registry
+from core.doctor.examine import report
+from core.doctor.report import Finding, Report
+from core.errors import DataError, problem
+from core.progress import Progress, silent
+from core.settings import RunSettings
+from core.workspace import Workspace
+
+ADVICE = frozenset({"few_rows", "few_test_rows"})  # warnings that the plan gives in its own words: few steps, few rows
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A training set with what was found in it. `accepted` are the codes that a person accepted for this content."""
+
+    name: str
+    report: Report
+    accepted: frozenset[str]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return self.report.errors
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The warnings that somebody has to accept."""
+        return tuple(each for each in self.report.warnings if each.code not in ADVICE)
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        """The warnings that nobody has accepted yet."""
+        return tuple(each for each in self.warnings if each.code not in self.accepted)
+
+
+def look(workspace: Workspace, settings: RunSettings, progress: Progress = silent) -> list[Checked]:
+    """Examine the training sets of a run, each against the sets that will test it, and return what was found.
+
+    Raises:
+        DataError: if a set is unknown or its file is gone.
+    """
+    registry = Registry(workspace)
+    training = [registry.get(name) for name in settings.data.train]
+    testing = [registry.get(name) for name in settings.data.test]
+    checked = []
+    for entry in training:
+        found = report(workspace, entry, against=_tests_of(entry, training, testing), thorough=False, progress=progress)
+        checked.append(Checked(entry.name, found, entry.accepted))
+    return checked
+
+
+def admit(workspace: Workspace, settings: RunSettings) -> dict[str, dict[str, Any]]:
+    """Return what the run writes down about the check of its data: set -> the warnings that were accepted.
+
+    With `data.accept_warnings` open warnings are accepted now, and that is recorded with the data set as well.
+
+    Raises:
+        DataError: with the errors of the data, or with the warnings that nobody has accepted.
+    """
+    checked = look(workspace, settings)
+    errors = [finding.problem(each.name) for each in checked for finding in each.errors]
+    if errors:
+        raise DataError(*errors)
+    if settings.data.accept_warnings:
+        accept(workspace, checked)
+    else:
+        _require_accepted(checked)
+    return {each.name: {"accepted": sorted(found.code for found in each.warnings)} for each in checked}
+
+
+def accept(workspace: Workspace, checked: Sequence[Checked]) -> None:
+    """Record for each set that its open warnings are known."""
+    registry = Registry(workspace)
+    for each in checked:
+        if each.open:
+            registry.accept_findings(each.name, [finding.code for finding in each.open])
+
+
+def _require_accepted(checked: Sequence[Checked]) -> None:
+    waiting = [each for each in checked if each.open]
+    if not waiting:
+        return
+    names = ", ".join(each.name for each in waiting)
+    count = sum(len(each.open) for each in waiting)
+    found = [finding.problem(each.name) for each in waiting for finding in each.open]
+    raise DataError(problem("gate.not_accepted", "", names=names, first=waiting[0].name, count=count), *found)
+
+
+def _tests_of(
+    entry: DatasetEntry, training: Sequence[DatasetEntry], testing: Sequence[DatasetEntry]
+) -> list[DatasetEntry]:
+    """Return the sets whose test rows `entry` must not hold.
+
+    A set that is itself trained counts only for its test part; one that is trained whole is told of by the plan. Its own
+    test part is always looked at.
+    """
+    trained = {each.name for each in training}
+    return [
+        each
+        for each in testing
+        if each.name != entry.name and (each.name not in trained or (each.parts is not None and each.parts.test))
+    ]

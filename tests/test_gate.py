@@ -1,0 +1,214 @@
+"""Errors in the data stop a start; warnings are accepted once, and the run says what was accepted."""
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from core.commands.root import app
+from core.data.identity_sets import identity_sets
+from core.data.registry import Registry
+from core.doctor.examine import report
+from core.errors import DataError
+from core.evaluate.prepare import rows_asked
+from core.runs.directory import listing
+from core.settings import from_dict, load_recipe
+from core.train.gate import accept, look
+from core.train.plan import plan
+from core.train.prepare import prepare
+from core.workspace import SAMPLES, Workspace
+from tests.tiny import build_tiny_model
+
+ROWS = [{"instruction": f"Which number is {n}?", "output": f"It is {n}."} for n in range(80)]
+COPIES = [*ROWS, *ROWS[:4]]  # 4 of 84 rows stand twice: a warning from 1 %
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    workspace = Workspace.at(tmp_path / "workspace")
+    build_tiny_model(workspace.models / "tiny")
+    return workspace
+
+
+def add(workspace, name, rows):
+    file = workspace.root / f"{name}.json"
+    file.write_text(json.dumps(rows))
+    return Registry(workspace).add(file, name=name)
+
+
+def settings(train, test=(), **more):
+    return from_dict({"model": {"path": "models/tiny"}, "data": {"train": train, "test": list(test), **more}})
+
+
+def codes(caught):
+    return [(each.code, each.where) for each in caught.value.problems]
+
+
+def accepted(run):
+    return yaml.safe_load((run.path / "config.yaml").read_text())["findings"]
+
+
+def test_clean_data_starts_and_the_run_says_that_nothing_was_accepted(workspace):
+    add(workspace, "clean", ROWS)
+    assert accepted(prepare(workspace, settings(["clean"]))) == {"clean": {"accepted": []}}
+
+
+def test_a_test_row_among_the_training_rows_stops_the_start(workspace):
+    add(workspace, "facts", ROWS)
+    add(workspace, "facts_test", [{"instruction": "which number is 7", "output": "It is 7"}])
+    add(workspace, "other_test", [{"instruction": "Which number is 7?", "output": "Seven."}])
+    with pytest.raises(DataError) as caught:
+        prepare(workspace, settings(["facts"], ["facts_test"], accept_warnings=True))
+    assert codes(caught) == [("doctor.leakage", "facts")]
+    assert listing(workspace) == []
+    prepare(workspace, settings(["facts"], ["other_test"]))  # another answer is not the same row
+
+
+def test_warnings_stop_the_start_until_they_are_accepted_once(workspace):
+    add(workspace, "copies", COPIES)
+    with pytest.raises(DataError) as caught:
+        prepare(workspace, settings(["copies"]))
+    assert codes(caught) == [("gate.not_accepted", ""), ("doctor.duplicates", "copies")]
+    assert "copies" in caught.value.say("en")
+    assert listing(workspace) == []
+    accept(workspace, look(workspace, settings(["copies"])))
+    run = prepare(workspace, settings(["copies"]))
+    assert accepted(run) == {"copies": {"accepted": ["duplicates"]}}
+    assert accepted(prepare(workspace, settings(["copies"]))) == {"copies": {"accepted": ["duplicates"]}}
+
+
+def test_the_setting_accepts_and_the_acceptance_stays_with_the_data(workspace):
+    add(workspace, "copies", COPIES)
+    prepare(workspace, settings(["copies"], accept_warnings=True))
+    assert Registry(workspace).get("copies").accepted == {"duplicates"}
+    assert accepted(prepare(workspace, settings(["copies"]))) == {"copies": {"accepted": ["duplicates"]}}
+
+
+def test_other_content_wants_to_be_accepted_anew(workspace):
+    add(workspace, "copies", COPIES)
+    prepare(workspace, settings(["copies"], accept_warnings=True))
+    entry = Registry(workspace).get("copies")
+    entry.file.write_text(json.dumps([*COPIES, *ROWS[10:12]]))
+    Registry(workspace).accept("copies")  # the new content is meant; that says nothing about what is in it
+    with pytest.raises(DataError, match="copies"):
+        prepare(workspace, settings(["copies"]))
+
+
+def test_a_small_set_starts_without_being_asked(workspace):
+    add(workspace, "few", ROWS[:10])
+    assert accepted(prepare(workspace, settings(["few"]))) == {"few": {"accepted": []}}
+
+
+def test_a_set_that_is_trained_and_tested_whole_is_left_to_the_plan(workspace):
+    add(workspace, "facts", ROWS)
+    prepare(workspace, settings(["facts"], ["facts"]))
+
+
+def test_a_set_is_examined_once_for_each_state_of_its_file(workspace):
+    add(workspace, "facts", ROWS)
+    add(workspace, "facts_test", [{"instruction": "Which number is 200?", "output": "It is 200."}])
+    chosen = settings(["facts"], ["facts_test"])
+    look(workspace, chosen)
+    (kept,) = (workspace.cache / "reports").iterdir()
+    written = kept.stat().st_mtime_ns
+    assert look(workspace, chosen)[0].report.rows == 80
+    assert kept.stat().st_mtime_ns == written
+    add(workspace, "more_test", [{"instruction": "Which number is 300?", "output": "It is 300."}])
+    look(workspace, settings(["facts"], ["more_test"]))  # another test is another question
+    assert len(list((workspace.cache / "reports").iterdir())) == 2
+
+
+def test_several_sets_are_told_together(workspace):
+    add(workspace, "copies", COPIES)
+    add(workspace, "disputed", [*ROWS, *({**row, "output": "No."} for row in ROWS[:4])])
+    with pytest.raises(DataError) as caught:
+        prepare(workspace, settings(["copies", "disputed"]))
+    assert codes(caught) == [
+        ("gate.not_accepted", ""),
+        ("doctor.duplicates", "copies"),
+        ("doctor.contradictions", "disputed"),
+    ]
+    assert "copies, disputed" in caught.value.problems[0].say("zh")
+
+
+def split(workspace, name, letters):
+    Registry(workspace).set_parts(name, letters, 7, (0.9, 0.05, 0.05), "question")
+
+
+def test_the_starter_recipe_needs_no_acceptance(workspace):
+    names = [entry.name for entry in identity_sets(Registry(workspace), "Lumen", "Aurora Labs")]
+    chosen = load_recipe(
+        SAMPLES / "recipes" / "starter.yaml",
+        {"data.train": [names[0], "desk", "general"], "data.test": [names[1], "desk_test", "general_test"]},
+    )
+    assert accepted(prepare(workspace, chosen)) == {name: {"accepted": []} for name in (names[0], "desk", "general")}
+    assert not plan(workspace, chosen).warnings
+
+
+@pytest.mark.parametrize("name", ["desk", "desk_format2", "desk_format3", "desk_test", "general", "general_test"])
+def test_the_samples_have_no_errors_and_their_warnings_are_accepted(workspace, name):
+    registry = Registry(workspace)
+    test = registry.get(f"{name.partition('_')[0]}_test")
+    entry = registry.get(name)
+    found = report(workspace, entry, against=[test] if test.name != name else [])
+    assert not found.errors
+    assert not found.open_warnings(entry.accepted)
+    assert entry.rows == found.rows
+
+
+def test_a_row_in_both_parts_of_one_set_stops_the_start(workspace):
+    add(workspace, "facts", [*ROWS, ROWS[0]])
+    split(workspace, "facts", "t" * 80 + "e")
+    with pytest.raises(DataError) as caught:
+        prepare(workspace, settings(["facts"]))
+    assert codes(caught) == [("doctor.leakage", "facts")]
+
+
+def test_the_test_part_of_one_set_must_not_be_learnt_from_another(workspace):
+    add(workspace, "facts", ROWS)
+    split(workspace, "facts", "t" * 60 + "e" * 20)
+    add(workspace, "others", [ROWS[70], *({"instruction": f"Say {n}", "output": f"{n}"} for n in range(60))])
+    with pytest.raises(DataError) as caught:
+        prepare(workspace, settings(["facts", "others"], ["facts"]))
+    assert codes(caught) == [("doctor.leakage", "others")]
+    prepare(workspace, settings(["facts", "others"]))  # a part that nobody tests with is no secret
+
+
+def rows_asked_that_two_sets_both_train_are_no_leak(workspace):
+    add(workspace, "facts", ROWS)
+    split(workspace, "facts", "t" * 60 + "e" * 20)
+    add(workspace, "others", [ROWS[5], *({"instruction": f"Say {n}", "output": f"{n}"} for n in range(60))])
+    prepare(workspace, settings(["facts", "others"], ["facts"]))
+
+
+def test_a_whole_set_that_is_trained_itself_is_no_secret_to_the_others(workspace):
+    add(workspace, "facts", ROWS)
+    add(workspace, "others", [ROWS[5], *({"instruction": f"Say {n}", "output": f"{n}"} for n in range(60))])
+    prepare(workspace, settings(["facts", "others"], ["facts"]))
+
+
+def test_an_evaluation_asks_the_test_part_and_a_whole_set_whole(workspace):
+    add(workspace, "facts", ROWS)
+    assert len(rows_asked(Registry(workspace).get("facts"))) == 80
+    split(workspace, "facts", "t" * 60 + "v" * 5 + "e" * 15)
+    asked = rows_asked(Registry(workspace).get("facts"))
+    assert [row.answer for row in asked] == [f"It is {n}." for n in range(65, 80)]
+    split(workspace, "facts", "t" * 75 + "v" * 5)
+    assert len(rows_asked(Registry(workspace).get("facts"))) == 80
+
+
+def test_a_plan_on_the_command_line_says_what_would_stop_the_start(workspace):
+    add(workspace, "copies", COPIES)
+    recipe = workspace.root / "recipe.yaml"
+    recipe.write_text("model: {path: models/tiny}\ndata: {train: [copies]}\n")
+    arguments = ["train", str(recipe), "--workspace", str(workspace.root), "--json"]
+    result = CliRunner().invoke(app, [*arguments, "--plan"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout.splitlines()[-1])["findings"] == {
+        "copies": {"errors": [], "warnings": ["duplicates"]}
+    }
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    told = [each["code"] for each in json.loads(refused.stdout.splitlines()[-1])["problems"]]
+    assert told == ["gate.not_accepted", "doctor.duplicates"]
