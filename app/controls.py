@@ -47,6 +47,8 @@ def control(path: str, settings: RunSettings, t: Translator, choices: Sequence[A
             return optional_number(t("setting.found_by_the_studio"), **common)
         case "int" | "float":
             return gr.Number(step=_step(row), **common)
+        case "bool":
+            return gr.Checkbox(**common)
         case "choice":
             named = [(t(key) if has(key := f"setting.{path}.choice.{name}") else name, name) for name in row.choices]
             return choice(named, **common)

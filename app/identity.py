@@ -1,4 +1,7 @@
-"""The form that fills the blanks of a data set: who the model is to be. It stands on the Data and on the Train page."""
+"""The form that fills the blanks of a data set: who the model is to be, and in which languages it is asked.
+
+It stands on the Data and on the Train page.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from app.controls import from_lines
 from app.parts import html
 from app.studio import Studio
 from core.data.blanks import fill
+from core.data.identity_sets import LANGUAGES, PROBES, SAMPLE, identity_sets
 from core.data.registry import DatasetEntry
 from core.wording import Translator
 
@@ -23,21 +27,22 @@ class IdentityForm:
     text: Any
     name: Any
     author: Any
+    languages: Any
     others: Any
     button: Any
 
     @property
     def inputs(self) -> set[Any]:
-        return {self.name, self.author, self.others}
+        return {self.name, self.author, self.languages, self.others}
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.group, self.text, self.others]
+        return [self.group, self.text, self.languages, self.others]
 
 
 def build(place: str, t: Translator) -> IdentityForm:
     """Lay the form out, hidden; `place` leads its ids."""
-    with gr.Group(visible=False, elem_id=f"{place}-identity", elem_classes="identity") as group:
+    with gr.Column(visible=False, elem_id=f"{place}-identity", elem_classes="identity") as group:
         text = html(f"{place}-identity-text")
         with gr.Row():
             name = gr.Textbox(
@@ -46,10 +51,13 @@ def build(place: str, t: Translator) -> IdentityForm:
             author = gr.Textbox(
                 label=t("identity.author"), placeholder="Aurora Labs", elem_id=f"{place}-identity-author", min_width=120
             )
+        choices = [(t(f"identity.language.{each}"), each) for each in LANGUAGES]
+        languages = gr.CheckboxGroup(choices, value=list(LANGUAGES), label=t("identity.languages"),
+                                     elem_id=f"{place}-identity-languages")  # fmt: skip
         others = gr.Textbox(label=t("identity.others"), info=t("identity.others_help"), lines=2, visible=False,
                             elem_id=f"{place}-identity-others")  # fmt: skip
         button = gr.Button(t("identity.fill"), elem_id=f"{place}-identity-fill", size="sm")
-    return IdentityForm(group, text, name, author, others, button)
+    return IdentityForm(group, text, name, author, languages, others, button)
 
 
 def show(form: IdentityForm, unfilled: Mapping[str, frozenset[str]], t: Translator) -> dict[Any, Any]:
@@ -57,6 +65,7 @@ def show(form: IdentityForm, unfilled: Mapping[str, frozenset[str]], t: Translat
     more = sorted(set().union(*unfilled.values()) - set(_OWN_FIELDS)) if unfilled else []
     text = t("identity.needed", names=", ".join(unfilled)) if unfilled else ""
     updates: dict[Any, Any] = {form.group: gr.update(visible=bool(unfilled)), form.text: f"<p>{escape(text)}</p>"}
+    updates[form.languages] = gr.update(visible=bool({SAMPLE, PROBES} & set(unfilled)))
     if more:
         updates[form.others] = gr.update(visible=True, value="\n".join(f"{each} = " for each in more))
     else:
@@ -67,8 +76,10 @@ def show(form: IdentityForm, unfilled: Mapping[str, frozenset[str]], t: Translat
 def register(studio: Studio, form: IdentityForm, values: Mapping[Any, Any], names: list[str]) -> list[DatasetEntry]:
     """Fill each of the sets (and its test set) and return the new entries.
 
+    The studio's own identity comes in the languages that are chosen; a person's set is filled as it is.
+
     Raises:
-        DataError: if a blank is missing.
+        DataError: if a blank is missing, or no language is chosen.
     """
     given = {
         "name": values[form.name] or "",
@@ -79,7 +90,11 @@ def register(studio: Studio, form: IdentityForm, values: Mapping[Any, Any], name
     for name in names:
         if name.endswith("_test") and name.removesuffix("_test") in names:
             continue  # filled together with its training set
-        made |= {entry.name: entry for entry in fill(studio.registry, name, given)}
+        if name in (SAMPLE, PROBES):
+            sets = identity_sets(studio.registry, given["name"], given["author"], values[form.languages] or ())
+        else:
+            sets = fill(studio.registry, name, given)
+        made |= {entry.name: entry for entry in sets}
     return list(made.values())
 
 

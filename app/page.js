@@ -38,6 +38,9 @@
       keep(wanted() === "dark" ? "light" : "dark");
       show();
     }
+    if (event.target.closest("#data-table [data-pick]") && innerWidth <= 820) {  // the chosen set stands below the list
+      setTimeout(() => document.getElementById("data-about")?.scrollIntoView({ block: "start" }), 400);
+    }
     const button = event.target.closest("[data-copy]");
     if (button) {
       await copy(button.dataset.copy);

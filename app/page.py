@@ -82,10 +82,9 @@ def _positional(function: Any) -> Any:
 
 def _refreshing(studio: Studio, pages: dict[str, Any], t: Translator) -> dict[str, tuple[Any, set[Any], list[Any]]]:
     """Return, for each tab, the handler that brings it up to date, with its inputs and outputs."""
-    form, asked, talk, merged, listed = (pages[name] for name in ("train", "evaluate", "chat", "merge", "runs"))
+    sets, form, asked, talk, merged, listed = (pages[name] for name in TABS)
     return {
-        "data": (lambda values: data.show(studio, pages["data"], values[pages["data"].chosen], t), {pages["data"].chosen},
-                 pages["data"].outputs),
+        "data": (lambda values: data.refresh(studio, sets, values, t), sets.stage.inputs, sets.refreshed),
         "train": (form.refresh, form.inputs, form.outputs),
         "evaluate": (lambda values: evaluate.refresh(studio, asked, values, t), {asked.run},
                      [asked.run, asked.tests, asked.prompt, asked.headline]),

@@ -1,5 +1,6 @@
 """A conversation as the model will read it, token kinds told by colour and, for those who do not see colours, by lines."""
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -9,9 +10,11 @@ from core.data.formats import conversations
 from core.models.folder import context_length, find_model, parameters
 from core.records import Conversation
 from core.render.tokenizer import ChatTokenizer
+from core.render.xray import xray
 from core.wording import Translator
 
-_MOST = 6000  # characters of one conversation; chosen by us: more is not read
+_MOST = 16_000  # characters of one conversation; chosen by us: more is not read
+_HEAD = 10_000  # of these, at its beginning; the rest is its end
 
 
 @lru_cache(maxsize=4)
@@ -45,21 +48,45 @@ def model_facts(studio: Studio, path: str, t: Translator) -> list[tuple[str, str
 
 def rendered(conversation: Conversation, model: ChatTokenizer, t: Translator) -> str:
     """Return a conversation as HTML, its text in pieces of one kind each."""
-    pieces, length = [], 0
-    for text, kind in model.segments(conversation.messages):
-        pieces.append(f'<span class="token {kind}">{escape(text[: _MOST - length])}</span>')
-        length += len(text)
-        if length >= _MOST:
-            pieces.append(f"<em>{escape(t('preview.cut', n=_MOST))}</em>")
-            break
-    return f'<div class="rendered" dir="auto">{"".join(pieces)}</div>'
+    return framed([token(text, kind) for text, kind in shortened(xray(model, conversation).segments, t)])
 
 
-def legend(t: Translator) -> str:
+def framed(pieces: Iterable[str]) -> str:
+    """Return pieces of HTML as one text. It can be scrolled, so the keyboard must reach it."""
+    return f'<div class="rendered" dir="auto" tabindex="0">{"".join(pieces)}</div>'
+
+
+def token(text: str, kind: str, element: str = "span") -> str:
+    """Return a piece of rendered text as HTML. `kind` may be several class names; "" is a remark of ours in between."""
+    name = f' class="token {kind}"' if kind else ""
+    return f"<{element if kind else 'em'}{name}>{escape(text)}</{element if kind else 'em'}>"
+
+
+def shortened(segments: Sequence[tuple[str, str]], t: Translator) -> list[tuple[str, str]]:
+    """Return the pieces without the middle of a very long text, a remark of kind "" in its place.
+
+    What decides stands at the beginning (system prompt, question) and at the end (answer, stop token).
+    """
+    over = sum(len(text) for text, _ in segments) - _MOST
+    if over <= 0:
+        return list(segments)
+    pieces: list[tuple[str, str]] = []
+    position = 0
+    for text, kind in segments:
+        before, after = text[: max(0, _HEAD - position)], text[max(0, _HEAD + over - position) :]
+        if before:
+            pieces.append((before, kind))
+        if position <= _HEAD < position + len(text):
+            pieces.append((t("preview.left_out", n=f"{over:,}"), ""))
+        if after and position + len(text) > _HEAD + over:
+            pieces.append((after, kind))
+        position += len(text)
+    return pieces
+
+
+def legend(t: Translator, kinds: Sequence[str] = ("learnt", "context", "control")) -> str:
     """Return what the colours mean."""
-    items = "".join(
-        f'<span class="token {kind}">{escape(t(f"preview.{kind}"))}</span>' for kind in ("learnt", "context", "control")
-    )
+    items = "".join(f'<span class="token {kind}">{escape(t(f"preview.{kind}"))}</span>' for kind in kinds)
     return f'<div class="legend">{items}</div>'
 
 

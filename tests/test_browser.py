@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from core.runs import process
 from core.runs.directory import listing
@@ -191,27 +191,6 @@ def test_a_killed_worker_is_shown_as_lost_with_what_is_saved(tmp_path: Path, vis
         expect(status(page)).to_have_text("lost", timeout=30_000)
         expect(page.locator("#run-ending .notice.error")).to_contain_text("signal 9", timeout=30_000)
         visitor.assert_nothing_went_wrong()
-
-
-def upload(page: Page, file: FilePayload) -> None:
-    with page.expect_file_chooser() as chooser:
-        page.locator("#data-upload").click()
-    chooser.value.set_files(file)
-
-
-def test_a_broken_file_is_refused_with_its_line_and_a_good_one_is_registered(server: Server, visitor: Visitor) -> None:
-    page = visitor.open(f"{server.url}/en/")
-    open_tab(page, 0)
-    broken = b'{"instruction": "a", "output": "b"}\n{"instruction": "a" "output"}\n'
-    expect(page.locator("#data-table")).to_contain_text("pets", timeout=30_000)
-    upload(page, {"name": "broken.jsonl", "mimeType": "application/json", "buffer": broken})
-    expect(page.locator("#data-add-notice .notice.error")).to_contain_text("broken.jsonl:2", timeout=30_000)
-    good = b'{"instruction": "<i>a</i>", "output": "b"}\n'
-    upload(page, {"name": "good.jsonl", "mimeType": "application/json", "buffer": good})
-    done(page, "good was checked and registered")
-    expect(page.locator("#data-add-notice .notice.error")).to_have_count(0)
-    expect(page.locator("#data-about")).to_contain_text("<i>a</i>")  # text, not markup
-    assert not visitor.faults, visitor.faults
 
 
 def test_the_identity_form_fills_the_blanks_and_the_plan_appears(server: Server, visitor: Visitor) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.starter import desk, samples
-from core.starter import persona as p
+from core.starter import desk, persona as p, samples
 from core.starter.abilities import ABILITIES
 from core.starter.corpus import SHARES, conversation, example
 from core.starter.wrappers import HELD_OUT, HELD_OUT_ZH, WRAPPERS, WRAPPERS_ZH, wrap

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from core.data.pinned import pinned
 from core.data.registry import Registry
 from core.errors import DataError, RunError, SettingsError
-from core.evaluate import scores
+from core.evaluate import scores, worker
 from core.evaluate.prepare import prepare
 from core.prompts.store import SystemPrompt
 from core.records import Message
@@ -253,3 +254,18 @@ def test_a_half_written_answer_waits_for_the_next_read(tmp_path):
     with file.open("ab") as stream:
         stream.write(b'se": ""}\n')
     assert scores.answers(tmp_path, offset) == ([{"row": 2, "base": ""}], file.stat().st_size)
+
+
+def test_a_question_is_asked_with_the_tools_of_its_row(workspace):
+    class Rendered:
+        def prompt_ids(self, messages, tools=""):
+            return list(tools.encode())
+
+    tools = '[{"name": "look"}]'
+    turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There."}]
+    file = workspace.data / "tools.jsonl"
+    file.write_text(json.dumps({"messages": turns, "tools": tools}) + "\n", encoding="utf-8")
+    entry = Registry(workspace).add(file)
+    config = {"data": [pinned(entry)], "limit": None, "prompt": {"text": ""}}
+    (question,), _ = worker._questions(workspace, config, Rendered())
+    assert bytes(question.prompt).decode() == tools

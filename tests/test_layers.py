@@ -6,12 +6,21 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-WORDS = {"core.wording", "core.errors", "core.records", "core.workspace", "core.duration", "core.placeholders"}
+WORDS = {
+    "core.wording",
+    "core.errors",
+    "core.records",
+    "core.workspace",
+    "core.duration",
+    "core.placeholders",
+    "core.progress",
+}
 MAY_IMPORT = {  # package -> packages of ours it may import (its own modules always)
     "core.wording": set(),
     "core.errors": {"core.wording"},
     "core.duration": {"core.wording"},
     "core.records": set(),
+    "core.progress": set(),
     "core.placeholders": {"core.errors"},
     "core.workspace": {"core.errors"},
     "core.settings": {"core.errors", "core.wording"},
@@ -20,16 +29,20 @@ MAY_IMPORT = {  # package -> packages of ours it may import (its own modules alw
     "core.render": WORDS,
     "core.models": WORDS | {"core.runs"},
     "core.runs": WORDS | {"core.settings"},
-    "core.train": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
+    "core.doctor": WORDS | {"core.data", "core.render", "core.models"},
+    "core.curate": WORDS | {"core.data", "core.doctor", "core.prompts", "core.render", "core.models", "core.runs"},
+    "core.train": WORDS | {"core.settings", "core.data", "core.doctor", "core.prompts", "core.render", "core.models",
+                           "core.runs"},
     "core.evaluate": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
     "core.chat": WORDS | {"core.settings", "core.prompts", "core.render", "core.models", "core.runs"},
     "core.merge": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
     "core.starter": WORDS | {"core.render", "core.data"},
     "core.commands": WORDS | {"core.cli", "core.settings", "core.data", "core.prompts", "core.models", "core.runs",
-                              "core.train", "core.evaluate", "core.chat", "core.merge"},
+                              "core.train", "core.evaluate", "core.chat", "core.merge", "core.doctor", "core.curate",
+                              "core.render"},
     "core.cli": {"core.commands"},
     "app": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs", "core.train",
-                    "core.evaluate", "core.chat", "core.merge"},
+                    "core.evaluate", "core.chat", "core.merge", "core.doctor", "core.curate"},
 }  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "gradio", "fastapi", "pandas"}
 MAY_USE = {  # heavy third parties that a module, or a package, may import

@@ -1,179 +1,294 @@
-"""Data: the registered sets, what was found in the chosen one, adding a file, and filling in who the model is to be."""
+"""Data: the sets there are and a way to add one on the left; on the right the chosen one, in sections.
+
+The list is made of the registry and of kept reports and never reads a data file. Whatever may take over a second is a job
+that one timer watches; a second tab, a reload and the command line see the same jobs and the same registry.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import gradio as gr
 
-from app import identity
+from app import identity, jobs
+from app.data import (
+    about as data_about,
+    add as data_add,
+    augment as data_augment,
+    columns as data_columns,
+    download as data_download,
+    findings as data_findings,
+    jobs as data_jobs,
+    listing as data_list,
+    records as data_records,
+    split as data_split,
+    versions as data_versions,
+    xray as data_xray,
+)
+from app.data.add import AddPanel
+from app.data.stage import Stage
 from app.datasets import Described, describe
-from app.notices import done, notice, warnings
-from app.parts import empty, facts, html, pick, picking, table, when
-from app.preview import nth
+from app.notices import done, notice
+from app.parts import empty, html, picking, when
 from app.studio import Studio
 from core.data.registry import DatasetEntry
 from core.errors import StudioError
-from core.records import Conversation
 from core.wording import Translator
 
-FILE_TYPES = [".json", ".jsonl", ".csv"]
-_SHOWN = 3  # first records in the preview
+SECTIONS: dict[str, ModuleType] = {
+    "findings": data_findings,
+    "records": data_records,
+    "xray": data_xray,
+    "columns": data_columns,
+    "split": data_split,
+    "augment": data_augment,
+    "versions": data_versions,
+    "download": data_download,
+    "about": data_about,
+}
+FIRST = "findings"
+_OF_ALL = "about"  # the section that also a set has which cannot be used: there it can be removed
+WORK = ("check", "fix", "split", "augment", "export")
 
 
 @dataclass(frozen=True)
 class DataPage:
+    """`seen` remembers, for one browser tab, what it shows, so that a tick without news sends nothing."""
+
+    stage: Stage
     listed: Any
-    chosen: Any
-    about: Any
+    add: AddPanel
+    trash: Any
+    head: Any
     form: identity.IdentityForm
     accept: Any
-    remove: Any
-    notice: Any
-    upload: Any
-    name: Any
-    add_notice: Any
+    undo: Any
+    box: Any
+    tabs: Any
+    shown: dict[str, Any]  # the tabs
+    sections: dict[str, Any]
+    seen: Any
+    timer: Any
+
+    @property
+    def chosen(self) -> Any:
+        return self.stage.chosen
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.listed, self.chosen, self.about, *self.form.outputs, self.accept, self.remove]
+        inside = [each for section in self.sections.values() for each in section.outputs]
+        return [self.listed, self.trash, self.chosen, self.stage.section, self.head, *self.form.outputs, self.accept,
+                self.undo, self.box, self.tabs, *inside]  # fmt: skip
+
+    @property
+    def refreshed(self) -> list[Any]:
+        return [*self.outputs, self.stage.notice]
+
+    @property
+    def watched(self) -> list[Any]:
+        return [*self.outputs, *self.stage.work.outputs, *self.add.outputs, self.seen]
 
 
 def build(studio: Studio, t: Translator) -> DataPage:
     """Lay out and wire the page."""
-    page = _lay_out(t)
-
-    def choose(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
-        return show(studio, page, event.pick, t)
-
-    def add(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        file = Path(values[page.upload])
-        name = (values[page.name] or "").strip() or None
-        entry = studio.registry.add(file, name)
-        file.unlink(missing_ok=True)  # the workspace has its copy
-        done(t("data.added", name=entry.name, rows=describe(studio, entry).rows), t("language.code"))
-        return {page.name: "", **show(studio, page, entry.name, t)}
-
-    def fill(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        made = identity.register(studio, page.form, values, [values[page.chosen]])
-        done(t("identity.done", names=", ".join(entry.name for entry in made)), t("language.code"))
-        return show(studio, page, made[0].name, t)
-
-    def accept(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        entry = studio.registry.accept(values[page.chosen] or "")
-        done(t("data.accepted", name=entry.name), t("language.code"))
-        return show(studio, page, entry.name, t)
-
-    def remove(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        name = values[page.chosen] or ""
-        studio.registry.remove(name)
-        done(t("data.removed", name=name), t("language.code"))
-        return show(studio, page, None, t)
-
-    when(page.listed.click, choose, {page.chosen}, page.outputs, page.notice, t)
-    when(page.upload.upload, add, {page.upload, page.name}, [page.name, *page.outputs], page.add_notice, t,
-         show_progress="minimal")  # fmt: skip
-    when(page.form.button.click, fill, {page.chosen, *page.form.inputs}, page.outputs, page.notice, t)
-    when(page.accept.click, accept, {page.chosen}, page.outputs, page.notice, t)
-    when(page.remove.click, remove, {page.chosen}, page.outputs, page.notice, t)
+    page = _lay_out(studio, t)
+    page.stage.outputs = page.outputs
+    page.stage.show = lambda name, section: show(studio, page, name, section, t)
+    data_add.wire(studio, page.add, t)
+    for name, module in SECTIONS.items():
+        module.wire(page.stage, page.sections[name])
+    data_versions.wire_undo(page.stage, page.undo)
+    _wire(studio, page, t)
     return page
 
 
-def show(studio: Studio, page: DataPage, chosen: str | None, t: Translator) -> dict[Any, Any]:
-    """Return the updates of the list and of the chosen set."""
+def show(studio: Studio, page: DataPage, chosen: str | None, section: str, t: Translator) -> dict[Any, Any]:
+    """Return the updates of the list, of the chosen set's head and of the open section."""
     entries = studio.registry.entries()
-    described = {name: describe(studio, entry) for name, entry in entries.items()}
-    chosen = chosen if chosen in entries else None
-    updates: dict[Any, Any] = {page.listed: _table(entries, described, chosen, t), page.chosen: chosen}
-    if chosen is None:
-        hidden = dict.fromkeys((page.accept, page.remove), gr.update(visible=False))
-        return {**updates, **hidden, **identity.show(page.form, {}, t), page.about: empty(t("data.choose"))}
-    entry, found = entries[chosen], described[chosen]
+    entry = entries.get(chosen or "")
+    inside: dict[Any, Any] = {}
+    if entry is not None and (entry.problem is not None or not entry.file.is_file()):
+        section = _OF_ALL
+        inside = {page.tabs: gr.Tabs(selected=section), page.stage.section: section}
+    if entry is not None:
+        try:
+            inside |= SECTIONS[section].show(page.stage, page.sections[section], entry)
+        except StudioError as error:
+            inside[page.stage.notice] = notice(error.problems, t("language.code"))
+    # After the section, which may have checked the set.
+    described = {name: describe(studio, each) for name, each in entries.items()}
+    updates: dict[Any, Any] = {
+        page.listed: data_list.sets(entries, described, entry.name if entry else None, t),
+        page.trash: data_list.trashed(studio.registry.trash(), t),
+        page.chosen: entry.name if entry else None,
+        page.box: gr.update(visible=entry is not None),
+    }
+    if entry is None:
+        hidden = dict.fromkeys((page.accept, page.undo), gr.update(visible=False))
+        return {**updates, **hidden, **identity.show(page.form, {}, t), page.head: empty(t("data.choose"))}
+    found = described[entry.name]
     return {
         **updates,
-        page.about: _about(studio, entry, found, t),
-        **identity.show(page.form, {chosen: found.blanks} if found.blanks else {}, t),
+        page.head: _head(entry, found, t),
+        **identity.show(page.form, {entry.name: found.blanks} if found.blanks else {}, t),
         page.accept: gr.update(visible=found.state == "changed" and not entry.sample),
-        page.remove: gr.update(visible=not entry.sample),
+        page.undo: gr.update(visible=bool(entry.versions)),
+        **inside,
     }
 
 
-def _lay_out(t: Translator) -> DataPage:
+def refresh(studio: Studio, page: DataPage, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
+    """Return the updates of a tab that is shown again."""
+    return show(studio, page, values[page.chosen], values[page.stage.section] or FIRST, t)
+
+
+def _lay_out(studio: Studio, t: Translator) -> DataPage:
     with gr.Row(elem_classes="work"):
-        with gr.Column(scale=6, min_width=340, elem_classes="card"):
+        with gr.Column(scale=5, min_width=320, elem_classes="card"):
+            add = data_add.build(studio, t)
             listed = picking("data-table")
-            gr.HTML(
-                f'<h4>{escape(t("data.add"))}</h4><p class="small">{escape(t("data.add_help"))}</p>', js_on_load=None
-            )
-            with gr.Row(elem_classes="save"):
-                name = gr.Textbox(label=t("data.name"), placeholder=t("data.name_empty"), elem_id="data-name", scale=2,
-                                  min_width=140)  # fmt: skip
-                upload = gr.UploadButton(t("data.upload"), file_types=FILE_TYPES, elem_id="data-upload", scale=1,
-                                         variant="primary", min_width=120, size="md")  # fmt: skip
-            add_notice = html("data-add-notice")
-        with gr.Column(scale=5, min_width=340, elem_classes="card"):
+            with gr.Accordion(t("trash.title"), open=False, elem_id="data-trash-box"):
+                trash = picking("data-trash")
+        with gr.Column(scale=8, min_width=340, elem_classes="card"):
             notice_panel = html("data-notice")
-            about = html("data-about")
-            form = identity.build("data", t)
+            head = html("data-about")
             with gr.Row(elem_classes="actions"):
                 accept = gr.Button(t("data.accept"), visible=False, elem_id="data-accept")
-                remove = gr.Button(t("data.remove"), visible=False, elem_id="data-remove")
-    return DataPage(listed, gr.State(None), about, form, accept, remove, notice_panel, upload, name, add_notice)
+                undo = gr.Button(t("versions.undo"), visible=False, elem_id="data-undo", size="sm")
+            work = data_jobs.build(studio, "data-work", WORK, notice_panel, t)
+            stage = Stage(studio, t, gr.State(None), gr.State(FIRST), notice_panel, work)
+            form = identity.build("data", t)
+            shown: dict[str, Any] = {}
+            sections: dict[str, Any] = {}
+            with (
+                gr.Column(visible=False, elem_id="data-sections") as box,
+                gr.Tabs(selected=FIRST, elem_id="data-tabs", overflow_behavior="wrap") as tabs,
+            ):
+                for name, module in SECTIONS.items():
+                    with gr.Tab(t(f"section.{name}"), id=name, elem_id=f"data-{name}-tab") as shown[name]:
+                        sections[name] = module.build(stage)
+    return DataPage(stage, listed, add, trash, head, form, accept, undo, box, tabs, shown, sections, gr.State(None),
+                    gr.Timer(1.0, active=False))  # fmt: skip
 
 
-def _table(
-    entries: Mapping[str, DatasetEntry], described: Mapping[str, Described], chosen: str | None, t: Translator
-) -> str:  # fmt: skip
-    headers = [t(f"data.{name}") for name in ("set", "rows", "format", "state", "description")]
-    rows = [
-        [
-            pick(name, name == chosen),
-            f"{described[name].rows:,}",
-            escape(entry.formatting),
-            _state(described[name].state, t),
-            f'<span class="small">{escape(entry.description or t("data.own" if not entry.sample else "data.sample"))}</span>',
-        ]
-        for name, entry in entries.items()
-    ]
-    return table(headers, rows, caption=t("tab.data"), numbers=(1,))
+def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
+    stage = page.stage
+
+    def choose(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
+        return {**show(studio, page, event.pick, values[stage.section], t), stage.work.ending: ""}
+
+    def fill(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        made = identity.register(studio, page.form, values, [values[page.chosen]])
+        return stage.finish(values, made[0].name, t("identity.done", names=", ".join(entry.name for entry in made)))
+
+    def accept(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        entry = studio.registry.accept(values[page.chosen] or "")
+        return stage.finish(values, entry.name, t("data.accepted", name=entry.name))
+
+    def restore(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
+        entry = studio.registry.restore(str(event.pick))
+        return stage.finish(values, entry.name, t("trash.restored", name=entry.name))
+
+    def tick(values: Mapping[Any, Any]) -> Any:
+        return _news(studio, page, values, t)
+
+    shown = [*page.outputs, stage.work.ending]
+    when(page.listed.click, choose, stage.inputs, shown, stage.notice, t)
+    when(page.trash.click, restore, stage.inputs, page.outputs, stage.notice, t)
+    when(page.form.button.click, fill, {*stage.inputs, *page.form.inputs}, page.outputs, stage.notice, t)
+    when(page.accept.click, accept, stage.inputs, page.outputs, stage.notice, t)
+    watched = {*stage.inputs, page.seen, stage.work.job, page.add.job.job}
+    when(page.timer.tick, tick, watched, page.watched, stage.notice, t, toast=False)
+    for name, tab in page.shown.items():
+        when(tab.select, _opening(studio, page, name, t), stage.inputs, page.outputs, stage.notice, t)
 
 
-def _state(state: str, t: Translator) -> str:
-    return f'<span class="pill data-{state}">{escape(t("data.state." + state))}</span>'
+def _opening(studio: Studio, page: DataPage, section: str, t: Translator) -> Any:
+    """Return the handler that fills a section when its tab is opened."""
+
+    def open_section(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        updates: dict[Any, Any] = {page.stage.section: section}
+        entry = studio.registry.entries().get(values[page.chosen] or "")
+        if entry is not None and section != _OF_ALL:
+            entry = page.stage.entry(values)  # raises in words when it cannot be used
+        if entry is not None:
+            updates |= SECTIONS[section].show(page.stage, page.sections[section], entry)
+        return updates
+
+    return open_section
 
 
-def _about(studio: Studio, entry: DatasetEntry, found: Described, t: Translator) -> str:
-    language = t("language.code")
-    pairs = [
-        (t("data.rows"), f"{found.rows:,}"),
-        (t("data.format"), entry.formatting),
-        ("SHA-1", entry.sha1 or "–"),
-        (t("data.file"), entry.file.name),
-    ]
-    harmless = found.state in ("ready", "blanks")
-    told = warnings(found.problems, language) if harmless else notice(found.problems, language)
-    fine = f'<p class="good">{escape(t("data.fine"))}</p>' if not found.problems else ""
-    head = f"<h3>{escape(entry.name)} {_state(found.state, t)}</h3>"
-    return head + told + fine + facts(pairs) + _first_records(studio, entry.name, found.rows, t)
+def _news(studio: Studio, page: DataPage, values: Mapping[Any, Any], t: Translator) -> Any:
+    """Return what has changed since the last tick: the two jobs, and the registry, which others write too."""
+    adding = data_jobs.look(studio, page.add.job, values[page.add.job.job], t)
+    working = data_jobs.look(studio, page.stage.work, values[page.stage.work.job], t)
+    before = values[page.seen]
+    chosen, section = values[page.chosen], values[page.stage.section]
+    gone = chosen if chosen and chosen not in studio.registry.names() else None
+    state = (adding.stamp, working.stamp, _registry_stamp(studio), gone)
+    if state == before and gone is None:
+        return gr.skip()
+    updates: dict[Any, Any] = {page.seen: state, **adding.updates, **working.updates}
+    ended = adding.ended is not None or working.ended is not None
+    if gone and not ended and (before is None or before[3] != gone):
+        return updates  # this tab may be renaming it just now, and then has chosen the new name at the next tick
+    if adding.ended is not None:
+        updates |= data_add.ended(studio, page.add, adding.ended, t)
+        chosen, section = _outcome(adding.ended, chosen, section, t)
+    if working.ended is not None:
+        chosen, section = _outcome(working.ended, chosen, section, t)
+    registry_changed = before is None or state[2] != before[2]
+    if ended or registry_changed or gone:
+        updates |= show(studio, page, chosen, section, t)
+        if section != values[page.stage.section]:
+            updates |= {page.tabs: gr.Tabs(selected=section), page.stage.section: section}
+    if working.ended is not None and working.ended.status == "finished":
+        updates |= _after(page, working.ended)
+    return updates
 
 
-def _first_records(studio: Studio, name: str, rows: int, t: Translator) -> str:
-    try:
-        shown = [nth(studio, name, number, allow_blanks=True)[0] for number in range(min(_SHOWN, rows))]
-    except StudioError:
-        return ""  # the panel above says what is wrong
-    return f"<h4>{escape(t('data.first'))}</h4>" + "".join(_record(each, t) for each in shown)
+def _outcome(seen: jobs.Seen, chosen: str | None, section: str, t: Translator) -> tuple[str | None, str]:
+    """Say that a job has done its work, and return which set and section to show."""
+    if seen.status != "finished":
+        return chosen, section
+    task, result = data_jobs.task_of(seen.job), seen.result
+    done(data_jobs.told(task, result, t), t("language.code"))
+    if task == "add":
+        return str(result["name"]), FIRST
+    if task == "folder":
+        added = result.get("datasets")
+        return (str(added[0]["name"]), FIRST) if isinstance(added, list) and added else (chosen, section)
+    return str(result.get("name") or chosen), section
 
 
-def _record(conversation: Conversation, t: Translator) -> str:
-    turns = "".join(
-        f'<div class="turn {message.role}"><span>{escape(t("role." + message.role))}</span>'
-        f"<p>{escape(message.content[:2000])}</p></div>"
-        for message in conversation.messages
+def _after(page: DataPage, seen: jobs.Seen) -> dict[Any, Any]:
+    """Return what a finished job has to hand over besides the set as it is now."""
+    match data_jobs.task_of(seen.job):
+        case "export":
+            return data_download.ready(page.stage, page.sections["download"], seen.result)
+        case "check":
+            return data_findings.examined(page.stage, page.sections["findings"], data_jobs.values_of(seen.job))
+        case _:
+            return {}
+
+
+def _registry_stamp(studio: Studio) -> tuple[int, ...]:
+    root = studio.workspace.root
+    files = (root / "dataset_info.json", root / "accepted.json")
+    return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+
+
+def _head(entry: DatasetEntry, found: Described, t: Translator) -> str:
+    told = notice(found.problems, t("language.code")) if found.problems else ""
+    about = f'<p class="small">{escape(entry.description)}</p>' if entry.description else ""
+    made = ""
+    if entry.versions:
+        text = t("data.version", number=len(entry.versions) + 1, made_by=data_versions.made_by(entry.made_by, t))
+        made = f'<p class="small">{escape(text)}</p>'
+    rows = t("findings.rows", n=f"{found.rows:,}") if found.rows else ""
+    return (
+        f'<h3>{escape(entry.name)} {data_list.state(found, t)} <span class="small">{escape(rows)}</span></h3>'
+        f"{about}{made}{told}"
     )
-    keywords = ""
-    if conversation.keywords:
-        keywords = f'<p class="small">{escape(t("data.keywords", words=", ".join(conversation.keywords)))}</p>'
-    return f'<div class="record">{turns}{keywords}</div>'

@@ -7,21 +7,20 @@ from typing import Any
 
 import gradio as gr
 
-from app import identity
+from app import identity, mixture, plan_card
 from app.controls import Controls, advanced, control, settings_from
 from app.datasets import blanks
-from app.notices import done, notice, warnings
+from app.notices import done, notice
 from app.pages import prompt_card, run_panel
 from app.pages.run_panel import RunPanel
 from app.parts import facts, html, when
+from app.plan_card import PlanCard
 from app.preview import legend, model_facts, nth, rendered, tokenizer
 from app.studio import Studio
-from core.duration import spoken
 from core.errors import StudioError
 from core.models.folder import find_model
 from core.runs import supervisor
 from core.settings import RunSettings, load_recipe
-from core.train.plan import Plan, plan
 from core.train.prepare import prepare
 from core.wording import Translator
 from core.workspace import SAMPLES
@@ -55,10 +54,7 @@ class _Form:
     preview_notice: Any
     next: Any
     example: Any
-    plan: Any
-    plan_notice: Any
-    start: Any
-    start_notice: Any
+    plan: PlanCard
 
     @property
     def train(self) -> Any:
@@ -87,7 +83,7 @@ def build(studio: Studio, t: Translator) -> TrainPage:
     inputs = {form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]}
     outputs = [form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]]
     return TrainPage(
-        panel, panel.timer, refresh, outputs, inputs, form.start_notice, lambda on: _wire_plan(studio, form, on, t)
+        panel, panel.timer, refresh, outputs, inputs, form.plan.start_notice, lambda on: _wire_plan(studio, form, on, t)
     )
 
 
@@ -114,10 +110,7 @@ def _cards(studio: Studio, settings: RunSettings, t: Translator) -> dict[str, An
 
 def _settings(made: dict[str, Any], settings: RunSettings, t: Translator) -> _Form:
     controls = made["controls"]
-    sentence = html("plan")
-    plan_notice = html("plan-notice")
-    start = gr.Button(t("start.wait"), variant="primary", interactive=False, elem_id="start", size="lg")
-    start_notice = html("start-notice")
+    card = plan_card.build(t)
     gr.HTML(f"<h3>{escape(t('train.settings'))}</h3>", js_on_load=None)
     with gr.Row(elem_classes="fields"):
         for path in _VISIBLE:
@@ -131,7 +124,7 @@ def _settings(made: dict[str, Any], settings: RunSettings, t: Translator) -> _Fo
         preview = html("preview")
         following = gr.Button(t("preview.next"), size="sm", elem_id="preview-next")
     return _Form(controls, made["model_info"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
-                 preview_notice, following, gr.State(0), sentence, plan_notice, start, start_notice)  # fmt: skip
+                 preview_notice, following, gr.State(0), card)  # fmt: skip
 
 
 def _heading(number: int, text: str) -> None:
@@ -165,8 +158,19 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
         number = values[form.example] + 1
         return {form.preview: _preview(studio, form, values, number, t), form.example: number}
 
+    def accept(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        plan_card.accept(studio, settings_from(values, form.controls))
+        done(t("train.accepted"), t("language.code"))
+        return _planned(studio, form, values, t)
+
+    def weigh(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
+        return {weights: mixture.weighed(values[weights], str(event.name), event.weight)}
+
     everything = set(form.controls.values())
-    when(form.start.click, start, everything, panel.outputs, form.start_notice, t)
+    weights = form.controls["data.weights"]
+    when(form.plan.start.click, start, everything, panel.outputs, form.plan.start_notice, t)
+    when(form.plan.accept.click, accept, {*everything, form.prompt.text}, _plan_outputs(form), form.plan.notice, t)
+    when(form.plan.mixture.click, weigh, {weights}, [weights], form.plan.notice, t)
     when(
         form.form.button.click,
         fill,
@@ -184,54 +188,36 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
 
 
 def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> None:
-    outputs = [form.plan, form.start, form.model_info, form.data_info, *form.form.outputs]
     inputs = {*form.controls.values(), form.prompt.text}
 
     def work_out(values: Mapping[Any, Any]) -> dict[Any, Any]:
         return _planned(studio, form, values, t)
 
-    when(triggers, work_out, inputs, outputs, form.plan_notice, t, toast=False, trigger_mode="always_last")
+    when(triggers, work_out, inputs, _plan_outputs(form), form.plan.notice, t, toast=False, trigger_mode="always_last")
+
+
+def _plan_outputs(form: _Form) -> list[Any]:
+    return [*form.plan.outputs, form.model_info, form.data_info, *form.form.outputs]
 
 
 def _planned(studio: Studio, form: _Form, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
     """Return the plan in words, or what is missing or wrong in its place."""
-    language = t("language.code")
     updates: dict[Any, Any] = {form.model_info: "", form.data_info: ""}
     path = values[form.controls["model.path"]]
     chosen = list(dict.fromkeys([*(values[form.train] or []), *(values[form.test] or [])]))
     unfilled = blanks(studio, chosen)
     updates |= identity.show(form.form, unfilled, t)
     missing = _missing(studio, form, values, bool(unfilled))
-    updates[form.start] = gr.update(value=t(f"start.{missing or 'go'}"), interactive=not missing)
+    updates |= plan_card.waiting(form.plan, missing, t)
     try:
         if path:
             updates[form.model_info] = facts(model_facts(studio, path, t))
         if missing:
-            updates[form.plan] = f'<p class="plan waiting">{escape(t("plan.missing." + missing))}</p>'
             return updates
-        found = plan(studio.workspace, settings_from(values, form.controls))
+        found, shown = plan_card.show(studio, form.plan, settings_from(values, form.controls), t)
     except StudioError as error:
-        return {**updates, form.plan: "", form.plan_notice: notice(error.problems, language)}
-    counts = [(source.name, t("plan.source", examples=source.examples, learnt=f"{source.learnt_tokens:,}"))
-              for source in found.sources]  # fmt: skip
-    updates[form.data_info] = facts(counts)
-    updates[form.plan] = f'<p class="plan">{escape(sentence(found, t))}</p>{warnings(found.warnings, language)}'
-    return updates
-
-
-def sentence(found: Plan, t: Translator) -> str:
-    """Return the plan in one sentence."""
-    return t(
-        "plan.sentence",
-        examples=f"{found.examples:,}",
-        learnt=f"{found.learnt_tokens:,}",
-        steps=f"{found.steps:,}",
-        time=spoken(found.seconds, t),
-        basis=t("plan.measured" if found.measured else "plan.estimated"),
-        memory=f"{found.memory_bytes / 1e9:.1f}",
-        total=f"{found.memory_total / 1e9:.0f}",
-        fits=t("plan.fits" if found.fits else "plan.does_not_fit"),
-    )
+        return {**updates, form.plan.notice: notice(error.problems, t("language.code"))}
+    return {**updates, **shown, form.data_info: facts(plan_card.sources(found, t))}
 
 
 def _missing(studio: Studio, form: _Form, values: Mapping[Any, Any], unfilled: bool) -> str:

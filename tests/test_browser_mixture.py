@@ -1,0 +1,124 @@
+"""The Train page shows what a run will learn of each set, takes weights in place, and asks about warnings once."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from app import mixture
+from core.data.registry import Registry
+from core.runs.directory import listing
+from core.train.examples import Source
+from core.wording import words
+from core.workspace import Workspace
+from tests.studio_server import Server, Visitor, choose, fill, launch, open_tab, running, small_workspace
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = small_workspace(tmp_path_factory.mktemp("studio") / "workspace")
+    rows = [{"instruction": f"Which number is {n}?", "output": f"It is {n}."} for n in range(60)]
+    leaked = [{"instruction": "Whose pet is number 25?", "output": "Pet 25 is Bo's."}]
+    for name, content in (("copies", [*rows, *rows[:3]]), ("leaky", [*rows, *leaked])):
+        file = folder / f"{name}.json"
+        file.write_text(json.dumps(content), encoding="utf-8")
+        Registry(Workspace.at(folder)).add(file, name)
+    with running(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Visitor]:
+    visitor = Visitor(browser)
+    yield visitor
+    for context in browser.contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_weights_are_changed_in_the_table_and_warnings_accepted_with_a_button(
+    server: Server, visitor: Visitor, language: str
+) -> None:
+    t = words(language)
+    name = {"en": "copies", "zh": "copies_zh"}[language]
+    if language == "zh":  # the same rows are accepted already; other rows are not
+        rows = json.loads((server.workspace / "data" / "copies.json").read_text(encoding="utf-8"))
+        file = Path(server.workspace) / f"{name}.json"
+        file.write_text(json.dumps([*rows, rows[5]]), encoding="utf-8")
+        Registry(Workspace.at(server.workspace)).add(file, name)
+    page = visitor.open(f"{server.url}/{language}/")
+    open_tab(page, 1)
+    fill(page, "model.path", "models/tiny")
+    choose(page, "data.train", "pets", name)
+    choose(page, "data.test", "pets_test")
+    expect(page.locator("#start")).to_have_text(t("start.accept_warnings"), timeout=60_000)
+    expect(page.locator("#start")).to_be_disabled()
+    expect(page.locator("#train-findings [data-code=duplicates]")).to_contain_text(name)
+
+    field = page.locator('#mixture input[data-weight="pets"]')
+    expect(field).to_have_value("1")
+    field.fill("3")
+    field.blur()
+    expect(page.locator('#mixture tr:has([data-weight="pets"])')).to_contain_text("18×", timeout=30_000)  # 3 x 6 passes
+    expect(page.locator('#mixture input[data-weight="pets"]')).to_have_value("3")
+
+    page.locator("#train-accept").click()
+    expect(page.locator(".toast-body.success").filter(has_text=t("train.accepted"))).to_be_visible(timeout=30_000)
+    expect(page.locator("#start")).to_have_text(t("start.go"), timeout=30_000)
+    expect(page.locator("#train-findings [data-code]")).to_have_count(0)
+    expect(page.locator("#train-accept")).to_be_hidden()
+    fill(page, "schedule.epochs", "1")
+    expect(page.locator("#start")).to_be_enabled(timeout=30_000)
+    page.locator("#start").click()
+    started = t("train.started", name="\n").partition("\n")[2]
+    expect(page.locator(".toast-body.success").filter(has_text=started)).to_be_visible(timeout=60_000)
+    config = yaml.safe_load(
+        (listing(Workspace.at(server.workspace))[0].path / "config.yaml").read_text(encoding="utf-8")
+    )
+    assert config["findings"] == {"pets": {"accepted": []}, name: {"accepted": ["duplicates"]}}
+    assert config["settings"]["data"]["weights"] == {"pets": 3.0}
+    visitor.assert_nothing_went_wrong()
+
+
+def test_a_test_row_in_the_training_data_keeps_start_closed(server: Server, visitor: Visitor) -> None:
+    page = visitor.open(f"{server.url}/en/")
+    open_tab(page, 1)
+    fill(page, "model.path", "models/tiny")
+    choose(page, "data.train", "leaky")
+    choose(page, "data.test", "pets_test")
+    expect(page.locator("#start")).to_have_text("Mend the data first", timeout=60_000)
+    expect(page.locator("#train-findings [data-code=leakage]")).to_contain_text("leaky")
+    expect(page.locator("#train-accept")).to_be_hidden()
+    choose(page, "data.train", "pets")
+    expect(page.locator("#start")).to_have_text("Start training", timeout=60_000)
+    visitor.assert_nothing_went_wrong()
+
+
+def test_a_weight_of_one_needs_no_line() -> None:
+    assert mixture.weighed("", "a", "2") == "a = 2"
+    assert mixture.weighed("a = 2\nb = 0.5", "a", "3,5") == "b = 0.5\na = 3.5"
+    assert mixture.weighed("a = 2\nb = 0.5", "b", "1") == "a = 2"
+    assert mixture.weighed("a = 2", "a", "") == mixture.weighed("a = 2", "a", None) == ""
+
+
+def test_the_table_shows_names_as_text() -> None:
+    source = Source("<b>x</b>", 10, 100, 50, 0, 20, 0.25, 6.0)
+    shown = mixture.shown([source], {"<b>x</b>": 2}, words("en"))
+    assert "<b>" not in shown
+    assert 'value="2"' in shown
+    assert ">60<" in shown
+    assert "6×" in shown
+    assert "25 %" in shown
