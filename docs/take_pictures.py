@@ -2,7 +2,7 @@
 
     python docs/take_pictures.py WORKSPACE [--out docs/pictures]
 
-Light in English, two in Chinese, two dark, two as on a phone of 390 pixels. Look at them after every change of the page.
+Light in English, three in Chinese, three dark, three as on a phone of 390 pixels. Look at them when the page has changed.
 """
 
 import argparse
@@ -25,9 +25,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 # name -> language, scheme, width, tabs
 SERIES = {
     "": ("en", "light", 1280, TABS),
-    "zh_": ("zh", "light", 1280, ("train", "evaluate")),
-    "dark_": ("en", "dark", 1280, ("train", "chat")),
-    "phone_": ("en", "light", 390, ("train", "evaluate")),
+    "zh_": ("zh", "light", 1280, ("data", "train", "evaluate")),
+    "dark_": ("en", "dark", 1280, ("data", "train", "chat")),
+    "phone_": ("en", "light", 390, ("data", "train", "evaluate")),
 }
 
 
