@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.data.folders import add_folder
 from core.data.formats import conversations
 from core.data.registry import Registry
 from core.errors import DataError, PathError, StudioError
@@ -289,3 +290,28 @@ def test_processes_that_add_at_once_lose_nothing(registry: Registry, tmp_path: P
         for each in registry.workspace.root.iterdir()
         if each.name.startswith(".dataset_info.json.") and each.suffix != ".lock"
     ]
+
+
+@pytest.mark.parametrize("name", ["../../outside", "a/b", ".hidden", ""])
+def test_a_name_that_is_a_path_makes_an_entry_unusable_but_can_be_changed(registry: Registry, name: str) -> None:
+    write(registry.workspace.data / "mine.json", ROWS)
+    register(registry, **{name: {"file_name": "data/mine.json"}, "good": {"file_name": "data/mine.json"}})
+    assert registry.get("good").rows == 0
+    assert code_of(registry.get, name) == "path.name"
+    registry.rename(name, "mended")
+    assert registry.get("mended").file.name == "mine.json"
+
+
+def test_a_file_name_that_the_system_refuses_spoils_only_its_entry(registry: Registry) -> None:
+    register(registry, mine={"file_name": "x" * 300 + ".json"})
+    assert code_of(registry.get, "mine") == "path.unreadable"
+    assert registry.get("desk")
+
+
+def test_a_list_of_sets_that_is_a_link_out_of_its_folder_is_not_read(registry: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("password = hunter2")
+    (folder / "dataset_info.json").symlink_to(secret)
+    assert code_of(add_folder, registry, folder) == "data.link_outside"

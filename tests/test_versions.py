@@ -286,7 +286,7 @@ def test_an_undone_version_comes_back_though_another_one_was_made_since(registry
 def test_a_record_in_the_trash_cannot_write_elsewhere(registry: Registry) -> None:
     registry.remove("mine")
     (removed,) = registry.trash()
-    record = registry.workspace.trash / removed.id / "dataset.json"
+    record = registry.workspace.trash / removed.id / "removed.entry"
     values = json.loads(record.read_text())
     values["entry"]["file_name"] = "../mine.json"
     record.write_text(json.dumps(values))
@@ -295,13 +295,40 @@ def test_a_record_in_the_trash_cannot_write_elsewhere(registry: Registry) -> Non
     assert not (registry.workspace.root.parent / "mine.json").exists()
 
 
+@pytest.mark.parametrize("name", ["dataset", "removed.entry"])
+def test_a_set_whose_file_is_called_like_a_record_is_restored_too(
+    registry: Registry, tmp_path: Path, name: str
+) -> None:
+    crafted = {"name": "../evil", "removed": 1.0, "version": False, "entry": {"file_name": "../evil.json"}}
+    file = tmp_path / f"{name}.json"
+    file.write_text(json.dumps([{"instruction": "q", "output": "a", **crafted}]))
+    registry.add(file, name, "alpaca")
+    registry.remove(name)
+    (removed,) = registry.trash()
+    assert removed.name == name
+    assert registry.restore(removed.id).name == name
+    registry.verify(name)
+
+
+def test_a_foreign_split_cannot_make_the_studio_delete_a_file(registry: Registry) -> None:
+    registry.set_parts("mine", "tttttttvee")
+    precious = registry.workspace.runs / "adapter.safetensors"
+    precious.write_text("weights")
+    info = registry.workspace.root / "dataset_info.json"
+    values = json.loads(info.read_text())
+    values["mine"]["parts"]["file_name"] = "runs/adapter.safetensors"
+    info.write_text(json.dumps(values))
+    registry.set_parts("mine", "tttttttvee")
+    assert precious.read_text() == "weights"
+
+
 def test_what_lies_in_the_trash_from_elsewhere_is_left_alone(registry: Registry) -> None:
     run = registry.workspace.trash / "2026-11-20_a_run"
     run.mkdir(parents=True)
     (registry.workspace.trash / "loose").write_text("x")
     broken = registry.workspace.trash / "broken"
     broken.mkdir()
-    (broken / "dataset.json").write_text("{")
+    (broken / "removed.entry").write_text("{")
     assert registry.trash() == []
 
 

@@ -9,6 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -195,8 +196,9 @@ def _kept(studio: Studio, uploaded: Path) -> Path:
     """Move an uploaded file to where it may wait, under the name it had."""
     uploads = _uploads(studio)
     for old in uploads.glob("*"):
-        if time.time() - old.stat().st_mtime > _STALE:
-            shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another tab sweeps too
+            if time.time() - old.stat().st_mtime > _STALE:
+                shutil.rmtree(old, ignore_errors=True)
     folder = uploads / uuid.uuid4().hex
     folder.mkdir(parents=True)
     return Path(shutil.move(uploaded, folder / uploaded.name))

@@ -6,6 +6,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -93,19 +94,19 @@ def show(stage: Stage, section: DownloadSection, entry: DatasetEntry) -> dict[An
 def ready(stage: Stage, section: DownloadSection, result: Mapping[str, Any]) -> dict[Any, Any]:
     """Return the update that offers what an export has written; several files become one archive.
 
-    The page serves nothing of the workspace, so the file is moved to the folder that it does serve, and vanishes from there.
+    The page serves nothing of the workspace, so the file is copied to the folder that it does serve. Every tab that watches
+    the job has its own copy; what was exported is swept after a day.
     """
     exports = _exports(stage)
     written = [Path(each) for each in result["files"]]
     if not written or not all(each.is_relative_to(exports) and each.exists() for each in written):
-        return {}  # asked for on the command line, or another tab has it already
+        return {}  # asked for on the command line, or swept
     source = exports / written[0].relative_to(exports).parts[0]
     folder = Path(tempfile.mkdtemp(dir=os.environ.get("GRADIO_TEMP_DIR")))
     if len(written) == 1:
-        file = Path(shutil.move(written[0], folder / written[0].name))
+        file = Path(shutil.copyfile(written[0], folder / written[0].name))
     else:
         file = Path(shutil.make_archive(str(folder / str(result["name"])), "zip", source))
-    shutil.rmtree(source, ignore_errors=True)
     label = stage.t("download.file", name=file.name, size=f"{file.stat().st_size / 1e6:,.2f}")
     return {section.file: gr.update(visible=True, value=str(file), label=label)}
 
@@ -124,8 +125,9 @@ def _no_file() -> Any:
 def _place(stage: Stage, name: str, part: str | None) -> Path:
     """Return where an export is written, in a folder of its own."""
     for old in _exports(stage).glob("*"):
-        if time.time() - old.stat().st_mtime > _STALE:
-            shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another tab sweeps too
+            if time.time() - old.stat().st_mtime > _STALE:
+                shutil.rmtree(old, ignore_errors=True)
     folder = _exports(stage) / uuid.uuid4().hex
     folder.mkdir(parents=True)
     return folder / (f"{name}_{part}" if part else name)

@@ -145,12 +145,12 @@ def told(task: str, result: Mapping[str, Any], t: Translator) -> str:
 
 
 def task_of(job: Path) -> str:
-    return str(read_config(job)["task"])
+    return str((read_config(job) or {}).get("task", ""))
 
 
 def values_of(job: Path) -> dict[str, Any]:
     """Return what a job was asked with."""
-    return dict(read_config(job).get("values") or {})
+    return dict((read_config(job) or {}).get("values") or {})
 
 
 def problems(seen: jobs.Seen) -> list[Problem]:

@@ -88,5 +88,5 @@ def _one(number: int, row: Any, found: Any, t: Translator) -> str:
 
 def _number(text: str | None) -> int:
     """Return what was typed as a row number; what is not one is the first row."""
-    digits = "".join(each for each in text or "" if each.isdigit())
+    digits = "".join(each for each in text or "" if each.isdecimal())
     return int(digits[:12]) if digits else 1

@@ -14,7 +14,7 @@ from core.data.reading import Reading
 from core.data.versions import Parts, Version
 from core.errors import PathError, Problem, problem
 from core.records import Kind
-from core.workspace import Workspace
+from core.workspace import Workspace, is_name
 
 Formatting = Literal["alpaca", "sharegpt"]
 COLUMNS = {
@@ -85,7 +85,8 @@ def parse(
 ) -> DatasetEntry:
     """Read one entry of the dataset_info.json in `folder`. What is wrong with it stands in its `problem`."""
     values = values if isinstance(values, dict) else {}
-    wrong = _unsupported(name, values) or _malformed(name, values)
+    wrong = None if is_name(name) else problem("path.name", name=name)  # a name becomes a file's name
+    wrong = wrong or _unsupported(name, values) or _malformed(name, values)
     try:
         if wrong is None:
             return _parsed(workspace, name, values, folder, sample, accepted)
@@ -191,7 +192,10 @@ def _version(workspace: Workspace, values: Mapping[str, Any], folder: Path) -> V
 def _locate(workspace: Workspace, folder: Path, file_name: str) -> Path:
     """Resolve against the folder of dataset_info.json, or its `data` where the file lies there."""
     beside, below = folder / file_name, folder / "data" / file_name
-    return workspace.readable(below if below.exists() and not beside.exists() else beside)
+    try:
+        return workspace.readable(below if below.exists() and not beside.exists() else beside)
+    except OSError as error:  # no permission to look, or a name longer than the system takes
+        raise PathError(problem("path.unreadable", file_name, reason=error.strerror or str(error))) from error
 
 
 def _unsupported(name: str, values: dict[str, Any]) -> Problem | None:

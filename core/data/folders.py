@@ -30,6 +30,8 @@ def add_folder(
     info = folder / INFO
     if not info.is_file():
         raise DataError(problem("data.no_info", str(folder)))
+    if not info.resolve().is_relative_to(folder.resolve()):
+        raise DataError(problem("data.link_outside", INFO))
     entries = info_file.read(info)
     opened = Workspace(registry.workspace.root, (*registry.workspace.allow, folder.resolve()))
     added: list[DatasetEntry] = []

@@ -249,7 +249,9 @@ class Registry:
                 values["parts"] = self._shelf.write_parts(
                     Path(values["file_name"]).stem, letters, seed, shares, grouped
                 )
-        if before and (stale := self.workspace.root / before["file_name"]) not in self._shelf.needed():
+        stale = (self.workspace.root / before["file_name"]).resolve() if before else None
+        ours = stale and stale.suffix == ".parts" and stale.is_relative_to(self.workspace.data)
+        if stale and ours and stale not in self._shelf.needed():  # the registry may have been written by anybody
             stale.unlink(missing_ok=True)
         return self.get(name)
 

@@ -1,6 +1,6 @@
 """Where removed data sets lie until the person empties it: a folder each in WORKSPACE/trash, with the entry beside its files.
 
-WORKSPACE/trash/1763720000_3fa2_mine/   dataset.json {"name", "removed", "version", "entry"}   mine.json   mine.parts
+WORKSPACE/trash/1763720000_3fa2_mine/   removed.entry {"name", "removed", "version", "entry"}   mine.json   mine.parts
 
 The entry is written there before it leaves the registry and the files move after that, so that a removal that is killed in
 the middle leaves the set in one of the two places, with its files.
@@ -21,7 +21,7 @@ from typing import Any
 from core.errors import DataError, problem
 from core.workspace import Workspace, is_name, slug
 
-_RECORD = "dataset.json"
+_RECORD = "removed.entry"  # an ending that no file of a set has
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,9 @@ def _record(folder: Path) -> dict[str, Any] | None:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("entry"), dict) else None
+    kinds = {"name": str, "removed": float, "version": bool, "entry": dict}
+    sound = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in kinds.items())
+    return record if sound and is_name(record["name"]) else None
 
 
 def _trashed(folder: Path, record: dict[str, Any]) -> Trashed:
