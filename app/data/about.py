@@ -30,6 +30,11 @@ class AboutSection:
     def outputs(self) -> list[Any]:
         return [self.known, self.own, self.name, self.description, self.confirm, self.question]
 
+    @property
+    def typed(self) -> list[Any]:
+        """What a person may be in the middle of, which a refresh from elsewhere leaves alone."""
+        return [self.name, self.description, self.confirm]
+
 
 def build(stage: Stage) -> AboutSection:
     """Lay out the section."""

@@ -241,7 +241,11 @@ def _news(studio: Studio, page: DataPage, values: Mapping[Any, Any], t: Translat
         chosen, section = _outcome(working.ended, chosen, section, t)
     registry_changed = before is None or state[2] != before[2]
     if ended or registry_changed or gone:
-        updates |= show(studio, page, chosen, section, t)
+        fresh = show(studio, page, chosen, section, t)
+        if not ended and chosen == values[page.chosen]:
+            for typed in getattr(page.sections.get(section), "typed", ()):
+                fresh.pop(typed, None)
+        updates |= fresh
         if section != values[page.stage.section]:
             updates |= {page.tabs: gr.Tabs(selected=section), page.stage.section: section}
     if working.ended is not None and working.ended.status == "finished":
