@@ -67,8 +67,7 @@ def kept(studio: Studio, entry: DatasetEntry, asked: Mapping[str, Any]) -> Repor
     given: dict[str, Any] = {"against": _tests(studio, entry, asked.get("against"))}
     if asked.get("model"):
         given["model"] = find_model(studio.workspace, asked["model"])
-    found = cached(studio.workspace, entry, **given, cutoff_len=asked.get("cutoff_len"))
-    return found or cached(studio.workspace, entry, **given, thorough=False)  # what adding a large file leaves
+    return cached(studio.workspace, entry, **given, cutoff_len=asked.get("cutoff_len"))
 
 
 def quick(studio: Studio, entry: DatasetEntry) -> Report | None:

@@ -351,6 +351,7 @@ def test_a_warning_is_accepted_for_the_present_content(server: Server, visitor: 
 def test_a_second_tab_sees_a_set_that_the_first_one_added(server: Server, visitor: Visitor) -> None:
     first, second = data_page(server, visitor), data_page(server, visitor)
     upload(first, "shared.jsonl", qa(5))
+    expect(first.locator("#data-table")).to_contain_text("shared", timeout=SOON)
     expect(second.locator("#data-table")).to_contain_text("shared", timeout=SOON)
     visitor.assert_nothing_went_wrong()
 

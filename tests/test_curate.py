@@ -293,7 +293,7 @@ class Stopping:
         ("split", "splitting", {}),
         ("augment", "augmenting", {"methods": ["noise"]}),
         ("fix", "fixing", {"codes": ["drop_duplicates"]}),
-        ("check", "checking_data", {"thorough": False}),
+        ("check", "checking_data", {"against": ["mine"]}),
         ("export", "exporting", {"format": "alpaca"}),
     ],
 )

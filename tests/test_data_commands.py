@@ -267,7 +267,10 @@ def test_ctrl_c_cancels_and_leaves_nothing(studio: Studio) -> None:
     ]
     file = studio.file("large.jsonl", rows)
     command = [sys.executable, "-m", "core.cli", "data", "add", file, "--workspace", str(studio.workspace)]
-    worker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = {
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    }  # a shell's `&` makes it deaf
+    worker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heard)
     end = time.monotonic() + 30
     while not list(studio.workspace.glob("data/.incoming-*")):
         assert time.monotonic() < end

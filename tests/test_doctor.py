@@ -12,7 +12,6 @@ from core.data.problems import Problems
 from core.data.reading import Reading
 from core.data.registry import Registry
 from core.data.versions import Parts
-from core.doctor import structure
 from core.doctor.codes import CODES
 from core.doctor.examine import cached, examine, report
 from core.doctor.fixes import FIXES
@@ -21,6 +20,7 @@ from core.errors import Problem
 from core.progress import Cancelled
 from core.wording import table
 from core.workspace import Workspace
+from tests.tiny import build_tiny_model
 
 OPENAI = {"messages": "messages", "role_tag": "role", "content_tag": "content", "user_tag": "user",
           "assistant_tag": "assistant", "system_tag": "system"}  # fmt: skip
@@ -56,14 +56,14 @@ def finding(report: Report, code: str) -> Finding:
 
 def test_a_clean_set_has_no_finding_and_the_full_score(tmp_path):
     entry = a_set(tmp_path, [qa(f"What is {n} squared?", f"It is {n * n}, of course.") for n in range(60)])
-    found = structure.examine(entry)
+    found = examine(entry, thorough=False)
     assert found.findings == ()
     assert (found.score, found.level, found.rows) == (100, "good", 60)
 
 
 def test_a_broken_line_is_told_with_its_line_and_the_reason_and_the_others_are_examined(tmp_path):
     entry = a_set(tmp_path, [qa("a", "b"), '{"instruction": "c", ', qa("d", "{{name}}")])
-    found = structure.examine(entry)
+    found = examine(entry, thorough=False)
     broken = finding(found, "unreadable")
     assert (broken.severity, broken.lines, broken.fix) == ("error", ("2",), "drop_unusable")
     assert "not valid JSON" in broken.examples[0].say("en")
@@ -72,7 +72,7 @@ def test_a_broken_line_is_told_with_its_line_and_the_reason_and_the_others_are_e
 
 def test_a_file_that_is_no_data_gives_a_report_and_no_exception(tmp_path):
     entry = a_set(tmp_path, [""])
-    assert structure.examine(entry).level == "error"
+    assert examine(entry, thorough=False).level == "error"
     entry.file.unlink()
     assert [each.code for each in examine(entry).errors] == ["unreadable"]
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_no_data_gives_a_report_and_no_exception(tmp_path):
 def test_an_edit_behind_the_registrys_back_is_an_error(tmp_path):
     entry = a_set(tmp_path, [qa("a", "b")])
     entry.file.write_text(json.dumps(qa("a", "c")), encoding="utf-8")
-    assert "changed" in codes(structure.examine(entry))
+    assert "changed" in codes(examine(entry, thorough=False))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_an_edit_behind_the_registrys_back_is_an_error(tmp_path):
 )
 def test_turns_that_cannot_be_learnt_from_are_errors(tmp_path, turns, code):
     entry = chats(tmp_path, [("user", "fine"), ("assistant", "yes")], turns)
-    found = structure.examine(entry)
+    found = examine(entry, thorough=False)
     assert codes(found) == {code: 1}
     assert finding(found, code).lines == ("2",)
     assert finding(found, code).severity == "error"
@@ -109,19 +109,19 @@ def test_a_tool_may_speak_after_a_call(tmp_path):
     call = {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
     row = {"messages": [{"role": "user", "content": "q"}, call, {"role": "tool", "content": "1"},
                         {"role": "assistant", "content": "It is 1."}]}  # fmt: skip
-    assert codes(structure.examine(a_set(tmp_path, [row], reading=Reading("messages", OPENAI)))) == {}
+    assert codes(examine(a_set(tmp_path, [row], reading=Reading("messages", OPENAI)), thorough=False)) == {}
 
 
 def test_blanks_are_an_error_that_names_them(tmp_path):
     entry = a_set(tmp_path, [qa("Who are you?", "I am {{name}} by {{author}}."), qa("a", "b"), qa("{{ x }}?", "c")])
-    found = finding(structure.examine(entry), "placeholder")
+    found = finding(examine(entry, thorough=False), "placeholder")
     assert (found.count, found.lines, found.values["blanks"]) == (2, ("1", "3"), "author, name, x")
     assert "author, name, x" in found.problem("mine").say("en")
 
 
 def test_copies_and_contradictions_are_told_apart(tmp_path):
     entry = a_set(tmp_path, [qa("q", "a"), qa("q", "b"), qa("q", "a"), qa("q", "b"), qa("other", "a")])
-    found = structure.examine(entry)
+    found = examine(entry, thorough=False)
     assert finding(found, "contradictions").lines == ("2",)
     assert finding(found, "duplicates").lines == ("3", "4")
     assert finding(found, "duplicates").examples[0].text.startswith("= 1:")
@@ -129,26 +129,26 @@ def test_copies_and_contradictions_are_told_apart(tmp_path):
 
 def test_the_same_question_under_two_system_prompts_is_no_contradiction(tmp_path):
     one, other = ([("system", name), ("user", "Who?"), ("assistant", name)] for name in ("Lumen", "Ada"))
-    assert codes(structure.examine(chats(tmp_path, one, other))) == {}
+    assert codes(examine(chats(tmp_path, one, other), thorough=False)) == {}
 
 
 def test_one_copy_among_many_rows_is_a_note(tmp_path):
     rows = [qa(f"What is {n}?", f"It is {n}.") for n in range(200)]
-    found = structure.examine(a_set(tmp_path, [*rows, rows[0]]))
+    found = examine(a_set(tmp_path, [*rows, rows[0]]), thorough=False)
     assert [(each.code, each.severity) for each in found.findings] == [("duplicates", "note")]
 
 
 def test_a_small_training_set_and_a_small_test_set_have_different_limits(tmp_path):
     rows = [qa(f"What is {n}?", f"It is {n}.") for n in range(20)]
-    assert finding(structure.examine(a_set(tmp_path, rows)), "few_rows").values["least"] == 50
-    assert structure.examine(a_set(tmp_path, rows, "mine_test")).findings == ()
-    assert structure.examine(a_set(tmp_path, rows[:9], "mine_test")).findings[0].code == "few_test_rows"
+    assert finding(examine(a_set(tmp_path, rows), thorough=False), "few_rows").values["least"] == 50
+    assert examine(a_set(tmp_path, rows, "mine_test"), thorough=False).findings == ()
+    assert examine(a_set(tmp_path, rows[:9], "mine_test"), thorough=False).findings[0].code == "few_test_rows"
 
 
 def test_rows_of_the_test_set_are_found_whatever_their_case_and_punctuation(tmp_path):
     train = a_set(tmp_path, [qa("What is the capital of France?", "Paris."), qa("What is 3 + 4?", "7")])
     tests = a_set(tmp_path, [qa("what is the capital of FRANCE", "paris"), qa("What is 3 - 4?", "7")], "mine_test")
-    found = finding(structure.examine(train, against=[tests]), "leakage")
+    found = finding(examine(train, against=[tests], thorough=False), "leakage")
     assert (found.severity, found.lines, found.fix) == ("error", ("1",), "drop_leaked")
     assert "mine_test:1" in found.examples[0].text
 
@@ -156,7 +156,7 @@ def test_rows_of_the_test_set_are_found_whatever_their_case_and_punctuation(tmp_
 def test_a_greeting_leaks_only_when_it_is_the_same_to_the_sign(tmp_path):
     train = a_set(tmp_path, [qa("Thanks!", "You are welcome."), qa("Bye", "Bye!")])
     tests = a_set(tmp_path, [qa("Thanks", "You are welcome."), qa("Bye", "Bye!")], "mine_test")
-    assert finding(structure.examine(train, against=[tests]), "leakage").lines == ("2",)
+    assert finding(examine(train, against=[tests], thorough=False), "leakage").lines == ("2",)
 
 
 def test_a_set_with_parts_is_compared_with_its_own_test_rows(tmp_path):
@@ -166,8 +166,8 @@ def test_a_set_with_parts_is_compared_with_its_own_test_rows(tmp_path):
     letters = tmp_path / "mine.parts"
     letters.write_text("tte", encoding="ascii")
     split = DatasetEntry(**{**entry.__dict__, "parts": Parts(letters, 2, 0, 1, 7, (0.9, 0.05, 0.05))})
-    assert finding(structure.examine(split), "leakage").lines == ("1",)
-    assert "leakage" not in codes(structure.examine(entry))
+    assert finding(examine(split, thorough=False), "leakage").lines == ("1",)
+    assert "leakage" not in codes(examine(entry, thorough=False))
 
 
 def test_progress_is_told_and_can_stop_the_examination(tmp_path):
@@ -210,15 +210,46 @@ def test_a_report_is_kept_until_anything_it_depends_on_changes(tmp_path):
     entry = a_set(tmp_path, [qa("a", "b")])
     tests = a_set(tmp_path, [qa("x", "y")], "mine_test")
     assert cached(workspace, entry) is None
+    quick = report(workspace, entry, thorough=False)
+    assert cached(workspace, entry) == quick
     made = report(workspace, entry)
+    assert (quick.thorough, made.thorough) == (False, True)
     assert cached(workspace, entry) == made
-    assert cached(workspace, entry, thorough=False) is None
     assert cached(workspace, entry, against=[tests]) is None
-    assert cached(workspace, entry, cutoff_len=64) is None
     other = DatasetEntry(**{**entry.__dict__, "reading": Reading("alpaca", {**COLUMNS, "prompt": "output"})})
     assert cached(workspace, other) is None
     entry.file.write_text(json.dumps(qa("a", "other")), encoding="utf-8")
     assert cached(workspace, entry) is None
+
+
+def test_another_question_makes_only_what_it_concerns_anew(tmp_path):
+    workspace = Workspace.at(tmp_path / "w")
+    model = build_tiny_model(tmp_path / "model")
+    entry = a_set(tmp_path, [qa(f"What is {n}?", f"It is {n}, of course.") for n in range(60)])
+    tests = a_set(tmp_path, [qa("x", "y")], "mine_test")
+    reports = workspace.root / "cache" / "reports"
+
+    def new_files(**asked: object) -> int:
+        before = set(reports.glob("*.json"))
+        report(workspace, entry, **asked)
+        return len(set(reports.glob("*.json")) - before)
+
+    assert new_files() == 2  # structure, texts
+    assert new_files(cutoff_len=64) == 0  # nobody counts tokens without a model
+    assert new_files(against=[tests]) == 2  # leakage, contamination
+    assert new_files(model=model, cutoff_len=8) == 1
+    assert "truncated" in codes(report(workspace, entry, model=model, cutoff_len=8))
+    assert "truncated" not in codes(report(workspace, entry, model=model, cutoff_len=640))
+    assert new_files(model=model, cutoff_len=640, against=[tests]) == 0
+
+
+def test_a_token_of_the_model_is_found_beside_those_of_the_known_families(tmp_path):
+    model = build_tiny_model(tmp_path / "model")
+    for file in (model / "tokenizer.json", model / "tokenizer_config.json"):
+        file.write_text(file.read_text().replace("<|endoftext|>", "<extra_0>"))
+    entry = a_set(tmp_path, [qa("What is <|im_end|>?", "A sign."), qa("What is <extra_0>?", "Another sign.")])
+    assert finding(examine(entry), "control_tokens").count == 1
+    assert finding(examine(entry, model=model), "control_tokens").count == 2
 
 
 def test_a_broken_report_in_the_cache_is_made_anew(tmp_path):
@@ -284,4 +315,4 @@ def test_what_training_would_refuse_is_an_error_and_nothing_else_is(tmp_path, fo
     entry = a_set(tmp_path, [row, row] if "history" in row else [row], reading=Reading(format, columns))
     problems = Problems(entry.file.name)
     list(entry_records(entry, problems))
-    assert bool(structure.examine(entry).errors) == bool(problems)
+    assert bool(examine(entry, thorough=False).errors) == bool(problems)

@@ -117,6 +117,9 @@ def test_keys_and_personal_data_are_replaced_by_what_they_are():
     assert redacted(text) == "Mail [email] or [phone] with [key]"
     assert personal_in("4539 1488 0343 6468") == []  # the check digit is wrong
     assert personal_in("110105194912310021") == []
+    assert redacted("card 4539148803436467, or 4539-1488-0343-6467") == "card [card], or [card]"
+    counted = " ".join(map(str, range(110)))
+    assert personal_in(f"{counted} and the years 2001 2002 2003 2004 2005 2006 2007 2008 2009") == []
     assert key_in("The risk-averse task-force asks-for-nothing-at-all-today.") == ""
 
 

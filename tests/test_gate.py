@@ -21,6 +21,7 @@ from core.workspace import SAMPLES, Workspace
 from tests.tiny import build_tiny_model
 
 ROWS = [{"instruction": f"Which number is {n}?", "output": f"It is {n}."} for n in range(80)]
+TOOLS = ("bicycle", "tractor", "sledge")
 COPIES = [*ROWS, *ROWS[:4]]  # 4 of 84 rows stand twice: a warning from 1 %
 
 
@@ -62,7 +63,9 @@ def test_a_test_row_among_the_training_rows_stops_the_start(workspace):
         prepare(workspace, settings(["facts"], ["facts_test"], accept_warnings=True))
     assert codes(caught) == [("doctor.leakage", "facts")]
     assert listing(workspace) == []
-    prepare(workspace, settings(["facts"], ["other_test"]))  # another answer is not the same row
+    with pytest.raises(DataError) as caught:  # another answer is not the same row, but nearly
+        prepare(workspace, settings(["facts"], ["other_test"]))
+    assert codes(caught) == [("gate.not_accepted", ""), ("doctor.contamination", "facts")]
 
 
 def test_warnings_stop_the_start_until_they_are_accepted_once(workspace):
@@ -95,6 +98,37 @@ def test_other_content_wants_to_be_accepted_anew(workspace):
         prepare(workspace, settings(["copies"]))
 
 
+def test_what_only_the_texts_show_is_asked_too(workspace):
+    told = "Take it to the shed behind the house, wash it with warm water, oil its chain and leave it until spring"
+    told += (
+        ", when the snow is gone, the roads are dry and somebody finds the time to look at the brakes and the lights"
+    )
+    near = [{"instruction": f"Where does my {what} go in winter?", "output": f"{told}."} for what in TOOLS]
+    twins = [{**row, "instruction": row["instruction"] + " Thanks"} for row in near]
+    mail = {"instruction": "Whom do I write to?", "output": "Write to jane.miller@millersbikes.com, she helps."}
+    add(workspace, "texts", [*ROWS, *near, *twins, mail])
+    found = {each.code for each in look(workspace, settings(["texts"]))[0].open}
+    assert found == {"near_duplicates", "personal_data"}
+
+
+def test_the_models_tokenizer_and_the_cutoff_of_the_run_are_asked(workspace):
+    long = [{"instruction": f"Tell me {n}", "output": " ".join(map(str, range(n)))} for n in range(100, 110)]
+    add(workspace, "long", [*ROWS, *long])
+    wide = from_dict({"model": {"path": "models/tiny"}, "data": {"train": ["long"]}, "batch": {"cutoff_len": 512}})
+    narrow = from_dict({"model": {"path": "models/tiny"}, "data": {"train": ["long"]}, "batch": {"cutoff_len": 256}})
+    assert look(workspace, wide)[0].open == ()
+    assert [each.code for each in look(workspace, narrow)[0].open] == ["truncated"]
+
+
+def test_a_large_set_that_nobody_looked_into_says_so_until_somebody_does(workspace, monkeypatch):
+    monkeypatch.setattr("core.train.gate.THOROUGH_UP_TO", 50)
+    entry = add(workspace, "large", COPIES)
+    chosen = settings(["large"])
+    assert [each.code for each in look(workspace, chosen)[0].open] == ["duplicates", "not_checked"]
+    report(workspace, entry)  # as "Check" on the Data page does
+    assert [each.code for each in look(workspace, chosen)[0].open] == ["duplicates"]
+
+
 def test_a_small_set_starts_without_being_asked(workspace):
     add(workspace, "few", ROWS[:10])
     assert accepted(prepare(workspace, settings(["few"]))) == {"few": {"accepted": []}}
@@ -109,14 +143,15 @@ def test_a_set_is_examined_once_for_each_state_of_its_file(workspace):
     add(workspace, "facts", ROWS)
     add(workspace, "facts_test", [{"instruction": "Which number is 200?", "output": "It is 200."}])
     chosen = settings(["facts"], ["facts_test"])
-    look(workspace, chosen)
-    (kept,) = (workspace.cache / "reports").iterdir()
-    written = kept.stat().st_mtime_ns
-    assert look(workspace, chosen)[0].report.rows == 80
-    assert kept.stat().st_mtime_ns == written
+    first = look(workspace, chosen)
+    reports = workspace.cache / "reports"
+    written = {file: file.stat().st_mtime_ns for file in reports.iterdir()}
+    assert look(workspace, chosen) == first
+    assert {file: file.stat().st_mtime_ns for file in reports.iterdir()} == written
     add(workspace, "more_test", [{"instruction": "Which number is 300?", "output": "It is 300."}])
     look(workspace, settings(["facts"], ["more_test"]))  # another test is another question
-    assert len(list((workspace.cache / "reports").iterdir())) == 2
+    assert {file.stat().st_mtime_ns for file in written} == set(written.values())
+    assert len(list(reports.iterdir())) > len(written)
 
 
 def test_several_sets_are_told_together(workspace):
@@ -142,7 +177,12 @@ def test_the_starter_recipe_needs_no_acceptance(workspace):
         SAMPLES / "recipes" / "starter.yaml",
         {"data.train": [names[0], "desk", "general"], "data.test": [names[1], "desk_test", "general_test"]},
     )
-    assert accepted(prepare(workspace, chosen)) == {name: {"accepted": []} for name in (names[0], "desk", "general")}
+    known = {
+        names[0]: ["near_duplicates"],
+        "desk": ["near_duplicates"],
+        "general": ["contamination", "near_duplicates"],
+    }
+    assert accepted(prepare(workspace, chosen)) == {name: {"accepted": codes} for name, codes in known.items()}
     assert not plan(workspace, chosen).warnings
 
 

@@ -16,7 +16,7 @@ import gradio as gr
 from app import records
 from app.data import mapping as data_mapping
 from app.parts import empty
-from core.data.formats import Fit, Question, Recognition, converter, recognise
+from core.data.formats import Fit, Question, Recognition, converter, recognise, spread
 from core.data.formats.values import RowError
 from core.data.readers import Row, sample_rows
 from core.data.reading import Reading
@@ -137,7 +137,7 @@ def preview(reading: Reading, rows: Sequence[Row], name: str, t: Translator) -> 
     """Return three rows as they become records under a reading."""
     read = converter(reading, name)
     parts = []
-    for row in islice(rows, _ROWS):
+    for row in islice(spread(rows, reading), _ROWS):
         try:
             parts.append(records.record(read(row), t))
         except RowError as error:

@@ -69,8 +69,8 @@ def made_by(text: str, t: Translator) -> str:
     match task:
         case "fix" | "augment":
             return t(f"versions.by.{task}", what=what.replace(",", ", "))
-        case "add" if what == "leave_out_broken":
-            return t("versions.by.left_out")
+        case "add" if what in ("leave_out_broken", "spread"):
+            return t(f"versions.by.{what}")
         case "add" if what:
             return t("versions.by.mended", what=what.replace(",", ", "))
         case _:

@@ -13,10 +13,10 @@ from typing import Any
 from core.curate import checking, remaking
 from core.curate.listening import Listener
 from core.data.registry import DatasetEntry, Registry
+from core.doctor.report import THOROUGH_UP_TO
 from core.progress import Cancelled
 from core.workspace import Workspace
 
-THOROUGH_UP_TO = 20_000  # rows; the near duplicates of more take tens of seconds, which adding should not
 INDEX_FROM = 20_000  # rows; the places of fewer are found in the moment that a page of them is shown
 SPLIT_FROM = 200  # rows; smaller sets stay whole unless the person splits them: 5 % of them are too few to test with
 

@@ -1,7 +1,7 @@
 """An identity from a name: rows that teach a model who it is, and other questions that ask it.
 
 Both come from the samples `identity` and `identity_test`, whose questions are never the same, with their blanks filled and in
-the languages that are wanted.
+the languages that are wanted. What is known of the samples, such as their many wordings of one question, is known of them.
 """
 
 import json
@@ -62,5 +62,6 @@ def _register(registry: Registry, values: dict[str, str], languages: Sequence[st
             rows = [row.values for row in read_rows(entry.file) if language_of(row.values["instruction"]) in languages]
             file = Path(folder) / f"{new}.json"
             file.write_text(json.dumps(fill_value(rows, values), ensure_ascii=False, indent=1), encoding="utf-8")
-            made.append(registry.add(file, new, description=entry.description, reading=entry.reading))
+            added = registry.add(file, new, description=entry.description, reading=entry.reading)
+            made.append(registry.accept_findings(new, sorted(entry.accepted)) if entry.accepted else added)
     return made

@@ -18,7 +18,18 @@ import orjson
 
 from core.data import info_file
 from core.data.entry import COLUMNS, TAGS
-from core.data.formats import FORMATS, Fit, Question, Recognition, RowError, converter, recognise, records
+from core.data.formats import (
+    FORMATS,
+    Fit,
+    Question,
+    Recognition,
+    RowError,
+    converter,
+    recognise,
+    records,
+    spread,
+    spreads,
+)
 from core.data.problems import Problems
 from core.data.readers import columns_of, iter_rows, sample_rows
 from core.data.reading import Reading
@@ -93,13 +104,20 @@ def place(aside: Path, wanted: Path) -> Path:
 def usable(
     workspace: Workspace, file: Path, reading: Reading, leave_out_broken: bool, progress: Progress = silent
 ) -> Iterator[Path]:
-    """Give the file, or, where the broken rows are to be left out and there are some, a JSONL file of the others."""
-    if not leave_out_broken:
+    """Give the file, or a JSONL file of its rows where they are spread, or some are broken and to be left out.
+
+    Raises:
+        DataError: with the problems of the rows that are to be spread, if broken ones are not to be left out.
+    """
+    if not leave_out_broken and not spreads(reading):
         yield file
         return
     with scratch(workspace) as folder:
         good = folder / f"{stem_of(file)}.jsonl"
-        yield good if without_broken(file, reading, good, progress) else file
+        broken = _usable_rows(file, reading, good, progress)
+        if not leave_out_broken:
+            broken.stop_if_any()
+        yield good if broken or spreads(reading) else file
 
 
 def reading_for(
@@ -195,20 +213,19 @@ def counted(file: Path, reading: Reading, progress: Progress = silent) -> tuple[
     return kinds.total(), kinds.most_common(1)[0][0]
 
 
-def without_broken(file: Path, reading: Reading, target: Path, progress: Progress = silent) -> int:
-    """Write the rows that can be read and converted, values unchanged, as JSONL; return how many could not."""
+def _usable_rows(file: Path, reading: Reading, target: Path, progress: Progress) -> Problems:
+    """Write the rows that can be read and converted, values unchanged, as JSONL; return what is wrong with the others."""
     problems = Problems(file.name)
     read = converter(reading, file.name)
-    broken = 0
     with target.open("wb") as out:
-        for row in iter_rows(file, problems, progress):
+        for row in spread(iter_rows(file, problems, progress), reading):
             try:
                 read(row)
-            except RowError:
-                broken += 1
+            except RowError as error:
+                problems.add(error.code, f"{row.file or file.name}:{row.place}", **error.values)
             else:
                 out.write(orjson.dumps(row.values) + b"\n")
-    return broken + problems.count
+    return problems
 
 
 def staged(progress: Progress, start: float, end: float) -> Progress:

@@ -15,7 +15,7 @@ from typing import Any
 
 from core.data import importing, info_file, trash, versions
 from core.data.entry import DatasetEntry, parse, values_of
-from core.data.formats import RowError, converter, entry_records
+from core.data.formats import RowError, converter, entry_records, of_spread, spreads
 from core.data.importing import staged
 from core.data.problems import Problems
 from core.data.readers import Row
@@ -93,7 +93,8 @@ class Registry:
         """Bring a file or folder into the workspace and register it; what is not given is told from its first rows.
 
         Every row is read and converted first, so that a broken file is refused before anything changes. Adding the same
-        content under the same name again returns the entry. `file` may lie anywhere: the caller says who may name it.
+        content under the same name again returns the entry; where its rows are spread or left out only now, they are a new
+        version of it. `file` may lie anywhere: the caller says who may name it.
 
         Args:
             formatting: the kind or format that a person chose (`alpaca`, `openorca` …); None where the rows decide.
@@ -111,12 +112,16 @@ class Registry:
                 given = (formatting, dict(columns or {}), dict(tags or {}), dict(options or {}))
                 reading, recognised = importing.reading_for(copy, name, *given)
             with importing.usable(self.workspace, copy, reading, leave_out_broken, staged(progress, 0.2, 0.5)) as rows:
+                if rows != copy:
+                    made_by = f"{made_by}:{'spread' if spreads(reading) else 'leave_out_broken'}"
+                reading = of_spread(reading)
+                if rows != copy and self._is_file_of(copy, name):
+                    return self.new_version(name, _moving(rows, reading), made_by, progress=staged(progress, 0.5, 1.0))
                 values = self._content(rows, reading, staged(progress, 0.5, 1.0))
                 values |= {
                     key: each for key, each in (("recognised", recognised), ("description", description)) if each
                 }
-                values["made_by"] = made_by if rows == copy else f"{made_by}:leave_out_broken"
-                self._shelf.put(name, file, rows, values)
+                self._shelf.put(name, file, rows, values | {"made_by": made_by})
         return self.get(name)
 
     def candidate(
@@ -352,6 +357,10 @@ class Registry:
         codes = frozenset(accepted.get(sha1, ())) if isinstance(sha1, str) else frozenset()
         return parse(self.workspace, name, values, source.parent, source == self._samples, codes)
 
+    def _is_file_of(self, file: Path, name: str) -> bool:
+        entry = self.entries().get(name)
+        return entry is not None and entry.problem is None and entry.file == file
+
     def _content(self, file: Path, reading: Reading, progress: Progress) -> dict[str, Any]:
         """Return what an entry says of the rows of a file, all of which were read and converted."""
         rows, kind = importing.counted(file, reading, progress)
@@ -375,6 +384,16 @@ class Registry:
         if letters and len(carried) != rows:
             raise DataError(problem("data.parts_count", entry.name, letters=len(carried), rows=rows))
         return carried if len(carried) == rows else ""
+
+
+def _moving(rows: Path, reading: Reading) -> Callable[[Path], Reading]:
+    """Return what makes a written file the rows of a new version."""
+
+    def move(aside: Path) -> Reading:
+        rows.replace(aside)
+        return reading
+
+    return move
 
 
 def _now() -> str:

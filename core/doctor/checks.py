@@ -1,8 +1,9 @@
-"""Which checks a data set gets."""
+"""Which checks there are, in parts: what depends on the same things is looked at, and kept, together."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from core.data.entry import DatasetEntry
 from core.doctor.answers import Lengths, Repetition, Sameness
@@ -14,9 +15,21 @@ from core.doctor.raft import Raft
 from core.doctor.report import Finding
 from core.doctor.secrets import Secrets
 from core.doctor.source import Seen
-from core.doctor.text import Characters, Residue
+from core.doctor.text import Characters, ControlTokens, Residue
 from core.doctor.tokens import Tokens
 from core.progress import Progress
+
+Part = Literal["structure", "leakage", "texts", "contamination", "tokens"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an examination depends on besides the data set. `against` are test sets that must not be learnt."""
+
+    model: Path | None = None
+    system_prompt: str | None = None
+    cutoff_len: int | None = None
+    against: tuple[DatasetEntry, ...] = ()
 
 
 class Check(Protocol):
@@ -29,18 +42,31 @@ class Check(Protocol):
     def stats(self) -> dict[str, Any]: ...
 
 
-def checks_for(
-    entry: DatasetEntry,
-    model: Path | None,
-    system_prompt: str | None,
-    cutoff_len: int | None,
-    against: Sequence[DatasetEntry],
-) -> list[Check]:
-    """Return the checks in the order in which they run."""
-    tokens = [Tokens(model, system_prompt, cutoff_len)] if model else []
-    control = tokens[0].tokenizer.control_tokens if tokens else ()
-    checks: list[Check] = [*tokens, Characters(), Residue(control), Secrets(), Lengths(), Repetition(), Sameness()]
-    checks += [Languages(), Balance(), Raft(), Pairs(), NearDuplicates()]
-    if against or entry.parts:
-        checks.append(Contamination(entry, against))
-    return checks
+def parts_of(entry: DatasetEntry, asked: Asked, thorough: bool) -> list[Part]:
+    """Return the parts of an examination; one that is not thorough has those that can be told in seconds."""
+    tested = bool(asked.against or entry.parts)
+    wanted: dict[Part, bool] = {
+        "structure": True,
+        "leakage": tested,
+        "texts": thorough,
+        "contamination": thorough and tested,
+        "tokens": thorough and asked.model is not None,
+    }
+    return [part for part, is_wanted in wanted.items() if is_wanted]
+
+
+def checks_for(part: Part, entry: DatasetEntry, asked: Asked) -> Sequence[Check]:
+    """Return the checks of a part in the order in which they run; structure and leakage have none: they see more than texts.
+
+    Raises:
+        ModelError: if the model's tokenizer or template cannot be used.
+    """
+    if part == "texts":
+        own: list[Check] = [ControlTokens(), Characters(), Residue(), Secrets(), Lengths(), Repetition(), Sameness()]
+        return [*own, Languages(), Balance(), Raft(), Pairs(), NearDuplicates()]
+    if part == "contamination":
+        return [Contamination(entry, asked.against)]
+    if part == "tokens" and asked.model:
+        tokens = Tokens(asked.model, asked.system_prompt, asked.cutoff_len)
+        return [tokens, ControlTokens(tokens.tokenizer.control_tokens)]
+    return []

@@ -19,12 +19,13 @@ CODES: dict[str, tuple[Severity, str | None]] = {
     "ends_with_user": ("error", "mend_turns"),
     "placeholder": ("error", "fill"),
     "leakage": ("error", "drop_leaked"),
-    # with a model
+    # with a model, or for a run
     "no_learnt_tokens": ("error", "drop_unlearnable"),
     "not_rendered": ("error", "drop_unlearnable"),
     "truncated": ("warning", "drop_long"),
     "no_stop_token": ("warning", None),
     "many_tokens": ("note", None),
+    "not_checked": ("warning", None),  # told by the start of a run
     # rows that are alike
     "duplicates": ("warning", "drop_duplicates"),
     "contradictions": ("warning", None),

@@ -1,38 +1,28 @@
-"""The whole examination of a data set, and the reports that were made before.
+"""The examination of a data set, and the reports that were made before.
 
-One pass over the rows feeds every check; what needs all rows at once (near duplicates, contamination) keeps their texts.
-Reports lie in WORKSPACE/cache/reports under what they depend on: content, reading, split, and what was asked for.
+The checks come in parts, each kept as a report of its own under what it depends on, in WORKSPACE/cache/reports: another
+model or another test set does not make anybody wait for near duplicates again. One pass over the rows feeds every part that
+is missing; what needs all rows at once (near duplicates, contamination) keeps their texts.
 """
 
 import hashlib
 import json
 import os
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.data.entry import DatasetEntry
 from core.data.problems import Problems
-from core.doctor.checks import checks_for
-from core.doctor.report import LISTED, Report, in_order
+from core.doctor.checks import Asked, Part, checks_for, parts_of
+from core.doctor.report import LISTED, Finding, Report, in_order
 from core.doctor.source import RowError, file_key, rows_of, seen_of
-from core.doctor.structure import Leakage, Structure, changed, examine as examine_structure, unreadable
+from core.doctor.structure import Leakage, Structure, changed, unreadable
 from core.progress import Progress, silent
 from core.workspace import Workspace
 
-VERSION = 2  # of the checks; a new one makes every report anew
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What an examination depends on besides the data set. `against` are test sets that must not be learnt."""
-
-    model: Path | None = None
-    system_prompt: str | None = None
-    cutoff_len: int | None = None
-    against: tuple[DatasetEntry, ...] = ()
+VERSION = 3  # of the checks; a new one makes every report anew
 
 
 def examine(
@@ -42,53 +32,25 @@ def examine(
     system_prompt: str | None = None,
     cutoff_len: int | None = None,
     against: Sequence[DatasetEntry] = (),
+    thorough: bool = True,
     progress: Progress = silent,
 ) -> Report:
     """Return everything that is wrong or odd with a data set.
 
+    A file that cannot be read gives a report that says so.
+
     Args:
         model: folder whose tokenizer and template say how long the rows are; without it no tokens are counted.
         against: test sets whose rows must not stand in this one; its own test part is always looked at.
-        progress: told bytes of the file, twice its size in all: once for the rows, once for comparing them.
+        thorough: False looks at structure and leakage only, a few microseconds a row.
+        progress: told bytes of the file; of twice its size where all texts are compared after they were read.
 
     Raises:
         ModelError: if the model's tokenizer or template cannot be used.
         Cancelled: from `progress`.
     """
-    size = max(1, entry.file.stat().st_size) if entry.file.is_file() else 1
-    problems = Problems(entry.file.name, keep=LISTED)
-    structure, leakage = Structure(entry), Leakage(entry, against)
-    checks = checks_for(entry, model, system_prompt, cutoff_len, against)
-    letters = entry.parts.letters() if entry.parts else ""
-    usable = 0
-    rows = rows_of(entry, problems, lambda done, total: progress(min(done, size), 2 * size))
-    for index, (row, record) in enumerate(rows):
-        structure.see(row, record)
-        if isinstance(record, RowError):
-            continue
-        if leakage:
-            leakage.see(index, row, record)
-        seen = seen_of(index, row, record, letters[index : index + 1])
-        usable += 1
-        for check in checks:
-            check.see(seen)
-    findings = [*unreadable(problems), *changed(entry), *structure.findings(), *leakage.findings()]
-    stats = structure.stats()
-    for number, check in enumerate(checks):
-        findings += check.findings(usable, _part_of(progress, size, number, len(checks)))
-        stats |= check.stats()
-    progress(2 * size, 2 * size)
-    return Report(entry.name, structure.rows, in_order(findings), stats, thorough=True)
-
-
-def _part_of(progress: Progress, size: int, number: int, of: int) -> Progress:
-    """Return a progress for the second half, of which check `number` has its share."""
-
-    def told(done: int, total: int) -> None:
-        share = (number + (done / total if total else 1.0)) / of
-        progress(size + int(size * min(1.0, share)), 2 * size)
-
-    return told
+    asked = Asked(model, system_prompt, cutoff_len, tuple(against))
+    return _joined(entry.name, _look(entry, asked, parts_of(entry, asked, thorough), progress))
 
 
 def report(
@@ -102,25 +64,17 @@ def report(
     thorough: bool = True,
     progress: Progress = silent,
 ) -> Report:
-    """Return the report on a data set, made now unless it was made before; `thorough` False asks for the quick one."""
+    """Return the report of `examine`; of it, what was made before is read, and the rest is made and kept."""
     asked = Asked(model, system_prompt, cutoff_len, tuple(against))
-    file = _file(workspace, entry, asked, thorough)
-    found = _read(file, entry.name)
-    if found is not None:
-        return found
-    if thorough:
-        made = examine(
-            entry,
-            model=model,
-            system_prompt=system_prompt,
-            cutoff_len=cutoff_len,
-            against=against,
-            progress=progress,
-        )
-    else:
-        made = examine_structure(entry, progress, against)
-    _write(file, made)
-    return made
+    parts = parts_of(entry, asked, thorough)
+    found = _kept(workspace, entry, asked, parts)
+    missing = [part for part in parts if part not in found]
+    if missing:
+        made = _look(entry, asked, missing, progress)
+        for part, each in made.items():
+            _write(_file(workspace, entry, asked, part), each)
+        found |= made
+    return _joined(entry.name, {part: found[part] for part in parts})
 
 
 def cached(
@@ -131,23 +85,80 @@ def cached(
     system_prompt: str | None = None,
     cutoff_len: int | None = None,
     against: Sequence[DatasetEntry] = (),
-    thorough: bool = True,
 ) -> Report | None:
-    """Return the report if it was made before."""
-    file = _file(workspace, entry, Asked(model, system_prompt, cutoff_len, tuple(against)), thorough)
-    return _read(file, entry.name)
+    """Return what was found before; None if not even the quick look was taken. `thorough` says if the texts were read."""
+    asked = Asked(model, system_prompt, cutoff_len, tuple(against))
+    found = _kept(workspace, entry, asked, parts_of(entry, asked, thorough=True))
+    return _joined(entry.name, found) if set(parts_of(entry, asked, thorough=False)) <= set(found) else None
 
 
-def _file(workspace: Workspace, entry: DatasetEntry, asked: Asked, thorough: bool) -> Path:
-    key = {
-        "version": VERSION,
-        "thorough": thorough,
-        "entry": _identity(entry),
-        "against": [_identity(each) for each in asked.against],
-    }
-    if thorough:
+def _look(entry: DatasetEntry, asked: Asked, parts: Sequence[Part], progress: Progress) -> dict[Part, Report]:
+    """Read the rows once for all `parts` and return a report for each."""
+    size = max(1, entry.file.stat().st_size) if entry.file.is_file() else 1
+    problems = Problems(entry.file.name, keep=LISTED)
+    structure = Structure(entry) if "structure" in parts else None
+    leakage = Leakage(entry, asked.against) if "leakage" in parts else None
+    checks = [(part, check) for part in parts for check in checks_for(part, entry, asked)]
+    whole = 2 * size if checks else size
+    letters = entry.parts.letters() if entry.parts else ""
+    rows = usable = 0
+    for index, (row, record) in enumerate(rows_of(entry, problems, lambda done, _: progress(min(done, size), whole))):
+        rows += 1
+        if structure:
+            structure.see(row, record)
+        if isinstance(record, RowError):
+            continue
+        usable += 1
+        if leakage:
+            leakage.see(index, row, record)
+        if checks:
+            seen = seen_of(index, row, record, letters[index : index + 1])
+            for _, check in checks:
+                check.see(seen)
+    findings: dict[Part, list[Finding]] = {part: [] for part in parts}
+    stats: dict[Part, dict[str, Any]] = {part: {} for part in parts}
+    if structure:
+        findings["structure"] = [*unreadable(problems), *changed(entry), *structure.findings()]
+        stats["structure"] = structure.stats()
+    if leakage:
+        findings["leakage"] = [*leakage.findings()]
+    for number, (part, check) in enumerate(checks):
+        findings[part] += check.findings(usable, _share_of(progress, size, number, len(checks)))
+        stats[part] |= check.stats()
+    progress(whole, whole)
+    return {part: Report(entry.name, rows, tuple(findings[part]), stats[part]) for part in parts}
+
+
+def _share_of(progress: Progress, size: int, number: int, of: int) -> Progress:
+    """Return a progress for the second half, of which check `number` has its share."""
+
+    def told(done: int, total: int) -> None:
+        share = (number + (done / total if total else 1.0)) / of
+        progress(size + int(size * min(1.0, share)), 2 * size)
+
+    return told
+
+
+def _joined(name: str, found: Mapping[Part, Report]) -> Report:
+    """Return one report of several parts. What two of them found is told by the later one, which knows more."""
+    findings: dict[str, Finding] = {each.code: each for part in found.values() for each in part.findings}
+    stats = {key: value for part in found.values() for key, value in part.stats.items()}
+    thorough = "texts" in found and ("contamination" in found or "leakage" not in found)
+    return Report(name, found["structure"].rows, in_order([*findings.values()]), stats, thorough)
+
+
+def _kept(workspace: Workspace, entry: DatasetEntry, asked: Asked, parts: Iterable[Part]) -> dict[Part, Report]:
+    found = {part: _read(_file(workspace, entry, asked, part)) for part in parts}
+    return {part: each for part, each in found.items() if each is not None}
+
+
+def _file(workspace: Workspace, entry: DatasetEntry, asked: Asked, part: Part) -> Path:
+    key: dict[str, Any] = {"version": VERSION, "part": part, "entry": _identity(entry)}
+    if part in ("leakage", "contamination"):
+        key["against"] = [_identity(each) for each in asked.against]
+    if part == "tokens" and asked.model:
         key |= {
-            "model": _model_identity(asked.model) if asked.model else None,
+            "model": _model_identity(asked.model),
             "system_prompt": asked.system_prompt,
             "cutoff_len": asked.cutoff_len,
         }
@@ -167,10 +178,9 @@ def _model_identity(folder: Path) -> list[Any]:
     return [[name, file_key(folder / name)] for name in names if (folder / name).is_file()]
 
 
-def _read(file: Path, name: str) -> Report | None:
-    """Return a kept report under the set's present name; that may have changed since."""
+def _read(file: Path) -> Report | None:
     try:
-        return replace(Report.from_dict(json.loads(file.read_text(encoding="utf-8"))), name=name)
+        return Report.from_dict(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):  # written by another version: it is made anew

@@ -14,6 +14,7 @@ from core.errors import Problem
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 LISTED = 1000  # places a finding names; the count tells the rest
 EXAMPLES = 5
+THOROUGH_UP_TO = 20_000  # rows that are examined whole unasked; of more, near duplicates alone take tens of seconds
 _EXCERPT = 200  # characters of an example
 # Penalties are chosen by us: one error must pull a set below every set that has none.
 _FIRST = {"error": 40, "warning": 6, "note": 1}
@@ -66,7 +67,7 @@ class Finding:
 class Report:
     """Everything found in one data set. `stats` are figures that are worth showing though nothing is wrong with them.
 
-    `thorough` tells a full examination from the quick one of the structure. Findings are sorted, errors first.
+    `thorough` tells an examination of all texts from the quick one of the structure. Findings are sorted, errors first.
     """
 
     name: str

@@ -25,7 +25,11 @@ _PHONE = re.compile(
     r"|(?<!\w)\(\d{3}\) ?\d{3}-\d{4}(?!\w)|(?<![\w-])[2-9]\d{2}-[2-9]\d{2}-\d{4}(?![\w-])|(?<!\w)1[3-9]\d{9}(?!\w)",
     re.ASCII,
 )
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])", re.ASCII)
+_CARD = re.compile(  # in one piece, or in the groups that are printed on cards: a list of numbers is none
+    r"(?<![\w.-])(?<!\d )(?:\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{4}([ -])\d{6}\2\d{4,5})"
+    r"(?! ?\d)(?![\w.-])",
+    re.ASCII,
+)
 _IDENTITY = re.compile(
     r"(?<!\w)[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?!\w)", re.ASCII
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.data.entry import DatasetEntry
-from core.data.formats import RowError, converter, named_columns
+from core.data.formats import RowError, converter, named_columns, spread
 from core.data.problems import Problems
 from core.data.readers import Row, columns_of, iter_rows
 from core.errors import DataError, Problem, problem
@@ -29,7 +29,7 @@ def rows_of(
     first: Row | None = None
     try:
         convert = converter(entry.reading, entry.file.name, strict=False)
-        for row in iter_rows(entry.file, problems, progress):
+        for row in spread(iter_rows(entry.file, problems, progress), entry.reading):
             if missing:
                 first = first or row
                 missing = [name for name in missing if name not in row.values]

@@ -1,4 +1,4 @@
-"""The quick examination: one pass over the file, a few microseconds a row, for every check that can stop a start.
+"""What the quick examination looks for: a few microseconds a row, for every check that can stop a start.
 
 Reading and converting, the order of turns, empty texts, blanks, rows that stand twice, one question with several answers,
 and rows of a test set. Of each row only two 64-bit hashes and its place are kept, so that a million rows fit.
@@ -13,7 +13,7 @@ from core.data.formats.roles import check_filled, check_order
 from core.data.overlap import same_key
 from core.data.problems import Problems
 from core.data.registry import sha1_of
-from core.doctor.report import LISTED, Finding, Report, Tally, found, in_order, percent
+from core.doctor.report import Finding, Tally, found, percent
 from core.doctor.source import (
     TESTED,
     Row,
@@ -22,12 +22,10 @@ from core.doctor.source import (
     learnt_turns,
     problem_of,
     records_of,
-    rows_of,
     seen_of,
     shown,
 )  # fmt: skip
 from core.placeholders import blanks_in
-from core.progress import Progress, silent
 from core.records import Conversation, Message, Preference, Prompt, Record, Text, Tokenised, UnpairedPreference
 
 FEW_ROWS, FEW_TESTS = 50, 16  # facts: with fewer test rows a score is mostly chance
@@ -43,22 +41,6 @@ _REFUSED = {  # error of a row -> finding; every other one is "unusable_row"
     "data.no_messages": "ends_with_user",
     "data.missing_column": "missing_column",
 }
-
-
-def examine(entry: DatasetEntry, progress: Progress = silent, against: Sequence[DatasetEntry] = ()) -> Report:
-    """Examine the structure of a data set, and whether its rows stand in the test sets `against` or in its own test part.
-
-    A file that cannot be read gives a report that says so. `progress` is told bytes of the file.
-    """
-    problems = Problems(entry.file.name, keep=LISTED)
-    structure = Structure(entry)
-    leakage = Leakage(entry, against)
-    for index, (row, record) in enumerate(rows_of(entry, problems, progress)):
-        structure.see(row, record)
-        if leakage and not isinstance(record, RowError):
-            leakage.see(index, row, record)
-    findings = [*unreadable(problems), *changed(entry), *structure.findings(), *leakage.findings()]
-    return Report(entry.name, structure.rows, in_order(findings), structure.stats())
 
 
 def unreadable(problems: Problems) -> list[Finding]:

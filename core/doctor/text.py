@@ -87,33 +87,44 @@ class Characters:
         return {}
 
 
-class Residue:
-    """Control tokens, remains of a template, blanks in another notation, disclaimers, and another maker's identity.
+class ControlTokens:
+    """Control tokens of the known families of models in the texts, and `own` ones of the chosen tokenizer."""
 
-    Args:
-        control_tokens: of the chosen tokenizer; those of the known families are looked for anyway.
-    """
-
-    def __init__(self, control_tokens: Iterable[str] = ()) -> None:
-        own = "|".join(re.escape(each) for each in sorted(control_tokens, key=len, reverse=True) if len(each) > 2)
-        self._own = re.compile(own) if own else None
-        self._control = Tally("control_tokens")
-        self._residue = Tally("template_residue")
-        self._slot = Tally("other_placeholder")
-        self._bracket = Tally("bracket_placeholder")
-        self._vendor = Tally("other_identity")
-        self._disclaimer = Tally("disclaimer")
-        self._tokens: set[str] = set()
-        self._makers: set[str] = set()
+    def __init__(self, own: Iterable[str] = ()) -> None:
+        names = "|".join(re.escape(each) for each in sorted(own, key=len, reverse=True) if len(each) > 2)
+        self._own = re.compile(names) if names else None
+        self._tally = Tally("control_tokens")
+        self._names: set[str] = set()
 
     def see(self, seen: Seen) -> None:
         for _, text in seen.texts:
             signs = "<" in text or "[" in text
             found = (CONTROL_TOKEN.search(text) if signs else None) or (self._own and self._own.search(text))
             if found:
-                self._tokens.add(found[0].strip())
-                self._control.add(seen.place, excerpt(text, found.start()))
+                self._names.add(found[0].strip())
+                self._tally.add(seen.place, excerpt(text, found.start()))
                 break
+
+    def findings(self, rows: int, progress: Progress) -> Iterable[Finding]:
+        if self._tally.count:
+            yield self._tally.finding(names=_listed(self._names), share=percent(self._tally.count, rows))
+
+    def stats(self) -> dict[str, Any]:
+        return {}
+
+
+class Residue:
+    """Remains of a template, blanks in another notation, disclaimers, and another maker's identity."""
+
+    def __init__(self) -> None:
+        self._residue = Tally("template_residue")
+        self._slot = Tally("other_placeholder")
+        self._bracket = Tally("bracket_placeholder")
+        self._vendor = Tally("other_identity")
+        self._disclaimer = Tally("disclaimer")
+        self._makers: set[str] = set()
+
+    def see(self, seen: Seen) -> None:
         _first(self._residue, RESIDUE, seen, ("#", "<STOP", "ssistant", "SSISTANT", "GPT"))
         _first(self._slot, _SLOT, seen, ("<", "{"))
         if isinstance(seen.record, Text):
@@ -128,11 +139,11 @@ class Residue:
             self._disclaimer.add(seen.place, excerpt(seen.answer, place))
 
     def findings(self, rows: int, progress: Progress) -> Iterable[Finding]:
-        values: dict[Tally, str] = {self._control: _listed(self._tokens), self._vendor: _listed(self._makers)}
-        for tally in (self._control, self._residue, self._slot, self._bracket, self._vendor, self._disclaimer):
+        for tally in (self._residue, self._slot, self._bracket, self._vendor, self._disclaimer):
             if tally.count:
                 minor = tally in (self._disclaimer, self._residue) and tally.count <= _MANY * rows
-                yield tally.finding(minor, names=values.get(tally, ""), share=percent(tally.count, rows))
+                names = _listed(self._makers) if tally is self._vendor else ""
+                yield tally.finding(minor, names=names, share=percent(tally.count, rows))
 
     def stats(self) -> dict[str, Any]:
         return {}

@@ -1,18 +1,22 @@
 """What the doctor says stands between a person and the start: errors stop it, warnings want to be accepted once.
 
-Only the quick examination is asked: structure, copies, contradictions, and training rows that stand in a test set. Its
-reports are kept, so that a set is read for it once for each state of its file.
+The doctor is asked with the model, the system prompt and the cutoff of the run. What he found is kept, so that a set is read
+for it once for each state of its file. Of large sets only the structure is looked at here; that nobody looked at their texts
+is itself a warning.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from core.data.registry import DatasetEntry, Registry
-from core.doctor.examine import report
-from core.doctor.report import Finding, Report
-from core.errors import DataError, problem
-from core.progress import Progress, silent
+from core.doctor.examine import cached, report
+from core.doctor.report import THOROUGH_UP_TO, Finding, Report, found
+from core.errors import DataError, ModelError, problem
+from core.models import folder as models
+from core.prompts.store import PromptStore
 from core.settings import RunSettings
 from core.workspace import Workspace
 
@@ -34,7 +38,8 @@ class Checked:
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """The warnings that somebody has to accept."""
-        return tuple(each for each in self.report.warnings if each.code not in ADVICE)
+        unread = () if self.report.thorough else (found("not_checked", self.report.rows, rows=self.report.rows),)
+        return *(each for each in self.report.warnings if each.code not in ADVICE), *unread
 
     @property
     def open(self) -> tuple[Finding, ...]:
@@ -42,20 +47,39 @@ class Checked:
         return tuple(each for each in self.warnings if each.code not in self.accepted)
 
 
-def look(workspace: Workspace, settings: RunSettings, progress: Progress = silent) -> list[Checked]:
+def look(workspace: Workspace, settings: RunSettings) -> list[Checked]:
     """Examine the training sets of a run, each against the sets that will test it, and return what was found.
 
     Raises:
         DataError: if a set is unknown or its file is gone.
+        SettingsError: if there is no such prompt.
+        ModelError: if the model's tokenizer or template cannot be used.
     """
     registry = Registry(workspace)
     training = [registry.get(name) for name in settings.data.train]
     testing = [registry.get(name) for name in settings.data.test]
+    prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
+    asked: dict[str, Any] = {"system_prompt": prompt.text}
+    with suppress(ModelError):  # not there yet: the worker downloads it, and nobody can count its tokens before
+        asked |= _with_model(models.find_model(workspace, settings.model.path), settings)
     checked = []
     for entry in training:
-        found = report(workspace, entry, against=_tests_of(entry, training, testing), thorough=False, progress=progress)
-        checked.append(Checked(entry.name, found, entry.accepted))
+        examined = _examined(workspace, entry, asked | {"against": _tests_of(entry, training, testing)})
+        checked.append(Checked(entry.name, examined, entry.accepted))
     return checked
+
+
+def _with_model(model: Path, settings: RunSettings) -> dict[str, Any]:
+    cutoff = settings.batch.cutoff_len
+    return {"model": model, "cutoff_len": min(cutoff, models.context_length(model) or cutoff)}
+
+
+def _examined(workspace: Workspace, entry: DatasetEntry, asked: dict[str, Any]) -> Report:
+    """Examine a set, a large one only quickly: of its texts is told what somebody asked for before."""
+    quick = report(workspace, entry, **asked, thorough=False)
+    if quick.rows <= THOROUGH_UP_TO:
+        return report(workspace, entry, **asked)
+    return cached(workspace, entry, **asked) or quick
 
 
 def admit(workspace: Workspace, settings: RunSettings) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from core.data.entry import COLUMNS, DatasetEntry
 from core.data.formats.fits import Fit, Question, Recognition
 from core.data.formats.recognise import recognise
 from core.data.formats.registry import FORMATS, reader_of
+from core.data.formats.spread import of_spread, spread, spreads
 from core.data.formats.values import RowError
 from core.data.problems import Problems
 from core.data.readers import Row
@@ -32,18 +33,21 @@ __all__ = [
     "converter",
     "entry_records",
     "named_columns",
+    "of_spread",
     "recognise",
     "records",
+    "spread",
+    "spreads",
 ]
 
 
 def converter(reading: Reading, file_name: str, *, strict: bool = True) -> Callable[[Row], Record]:
-    """Return the function that makes a record of a row, or raises RowError with why it cannot.
+    """Return the function that makes a record of a row, or raises RowError with why it cannot. Rows are `spread` before.
 
     Raises:
         DataError: `data.unknown_format` if nothing of that name can be read.
     """
-    read = reader_of(reading, strict)
+    read = reader_of(of_spread(reading), strict)
 
     def one(row: Row) -> Record:
         if row.line or row.file:
@@ -60,7 +64,7 @@ def records(
     one = converter(reading, file_name, strict=strict)
     unseen = named_columns(reading)
     first: Row | None = None
-    for row in rows:
+    for row in spread(rows, reading):
         if unseen:
             first = first or row
             unseen = [name for name in unseen if name not in row.values]

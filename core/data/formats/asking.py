@@ -10,6 +10,7 @@ from core.data.formats.classification import AS_THEY_ARE
 from core.data.formats.look import Look, Match
 from core.data.formats.raft import USES
 from core.data.formats.rendered import family
+from core.data.formats.spread import EACH
 from core.data.formats.tags import STOP, has_reasoning, split_task
 from core.data.formats.turns import is_messages
 from core.data.formats.values import several
@@ -31,6 +32,9 @@ _ABOUT = {  # columns beside a running text that are about it, and not part of i
     "id", "source", "url", "meta", "metadata", "timestamp", "date", "lang", "language", "license", "file", "path", "score",
     "language_score", "token_count", "dump", "title", "author", "created", "added", "version", "file_path",
 }  # fmt: skip
+
+
+ANSWERS = ("first", "longest", "all", EACH)  # what becomes of several answers
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def about_pairs(rows: Sequence[tuple[Look, Match]], columns: dict[str, str]) -> 
     export = rows[0][1].kind == "raft_export"
     asks = []
     if lists := sum(isinstance(each, list) and not is_messages(each) for each in answers):
-        asks.append(Ask("answers", ("first", "longest", "all"), None, {"rows": lists}))
+        asks.append(Ask("answers", ANSWERS, None, {"rows": lists}))
     if marked := sum(map(has_reasoning, told)):
         asks.append(Ask("reasoning", ("keep", "strip"), "keep" if export else None, {"rows": marked}))
     if tasks.total() >= max(1, _OFTEN * len(rows)):
@@ -78,6 +82,13 @@ def about_pairs(rows: Sequence[tuple[Look, Match]], columns: dict[str, str]) -> 
     if same >= max(1, _OFTEN * len(rows)):
         asks.append(Ask("same_input", ("drop", "keep"), None, {"rows": same}))
     return [*asks, *about_template(asked)]
+
+
+def about_interviews(rows: Sequence[tuple[Look, Match]], column: str) -> list[Ask]:
+    """Return the question whether an interview of several pairs is one conversation."""
+    lists = [look.value(_small(column)) for look, _ in rows]
+    longer = sum(isinstance(each, list) and len(each) > 1 for each in lists)
+    return [Ask("turns", ("together", EACH), "together", {"rows": longer})] if longer else []
 
 
 def about_template(asked: Sequence[str]) -> list[Ask]:
@@ -96,7 +107,7 @@ def about_passages(rows: Sequence[tuple[Look, Match]], columns: dict[str, str]) 
     marked = sum(has_reasoning(text) for each in given for text in each[:1])
     asks = []
     if several:
-        asks.append(Ask("answers", ("first", "longest", "all"), None, {"rows": several}))
+        asks.append(Ask("answers", ANSWERS, None, {"rows": several}))
     if none:
         asks.append(Ask("unanswerable", ("en", "zh", "refuse"), None, {"rows": none}))
     if marked:

@@ -149,6 +149,11 @@ def _listed(format: str, default: str) -> Callable[[Rows, dict[str, str]], Told]
     return make
 
 
+def _interview(rows: Rows, columns: dict[str, str]) -> Told:
+    reading, _ = _listed("interview", "interview")(rows, columns)
+    return reading, asking.about_interviews(rows, columns["messages"])
+
+
 _MAKERS: dict[str, Callable[[Rows, dict[str, str]], Told]] = {
     "podcast": _podcast,
     "preference": _preference,
@@ -160,8 +165,8 @@ _MAKERS: dict[str, Callable[[Rows, dict[str, str]], Told]] = {
     "rendered": _of_column("rendered", "text", "text"),
     "prompt_only": _of_column("prompt", "prompt", "prompt"),
     "text": _running_text,
-    "interview": _listed("interview", "interview"),
-    "pair_turns": _listed("interview", "interview"),
+    "interview": _interview,
+    "pair_turns": _interview,
     "alternating": _listed("alternating", "conversations"),
 }
 

@@ -1,7 +1,8 @@
 """What a file is, told from its first rows and some others, with the reason; what is not clear is asked, never guessed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from core.data.formats.asking import Ask
 from core.data.formats.fits import Fit, Question, Recognition
@@ -9,6 +10,7 @@ from core.data.formats.kinds import matches
 from core.data.formats.look import Look, Match
 from core.data.formats.mixed import flattened
 from core.data.formats.readings import Rows, reading_of
+from core.data.formats.spread import EACH
 from core.data.readers import Row
 from core.data.reading import Reading
 from core.errors import problem
@@ -78,8 +80,16 @@ def _mixed(order: Sequence[str], fits: Sequence[Fit], counts: Counter[str], tota
     readings: dict[str, Reading] = {}
     for key, fit in zip(order, fits, strict=True):
         readings[key] = fit.reading
-        asks += [Question(f"{key}.{each.key}", each.choices, each.default, each.why) for each in fit.questions]
+        asks += [Question(f"{key}.{each.key}", each.choices, each.default, each.why) for each in _of_one_row(fit)]
     return Fit("mixed", Reading("mixed", flattened(readings)), share, why, tuple(asks))
+
+
+def _of_one_row(fit: Fit) -> Iterator[Question]:
+    """Yield the questions of a kind without the choice that makes several rows of one: a mixed file is read row by row."""
+    for each in fit.questions:
+        choices = tuple(choice for choice in each.choices if choice != EACH)
+        if choices == each.choices or len(choices) > 1:
+            yield replace(each, choices=choices)
 
 
 def _named(order: Sequence[str], fits: Sequence[Fit]) -> list[Fit]:
