@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from app.controls import from_lines
+from app.datasets import quick
 from app.parts import html
 from app.studio import Studio
 from core.data.blanks import fill
@@ -95,6 +96,8 @@ def register(studio: Studio, form: IdentityForm, values: Mapping[Any, Any], name
         else:
             sets = fill(studio.registry, name, given)
         made |= {entry.name: entry for entry in sets}
+    for entry in made.values():
+        quick(studio, entry)  # its state stands in the list from the start
     return list(made.values())
 
 

@@ -261,6 +261,7 @@ def test_a_folder_of_llama_factory_is_registered_as_it_says(workspace: Workspace
     codes = [each["code"] for each in done["problems"]]
     assert codes == ["data.unsupported_entry", "data.file_missing", "path.outside"]
     assert conversations(Registry(workspace).get("lf_talks"))[0].answer == "a"
+    assert all(cached(workspace, Registry(workspace).get(each["name"])) for each in done["datasets"])
 
 
 def test_a_folder_without_its_list_is_told(workspace: Workspace, tmp_path: Path) -> None:

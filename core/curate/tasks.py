@@ -76,11 +76,17 @@ def add(
 
 
 def folder(workspace: Workspace, listener: Listener, *, folder: str, prefix: str = "") -> dict[str, Any]:
-    """Register every usable set of a LLaMA-Factory folder as its dataset_info.json says; tell why the others are not."""
+    """Register every usable set of a LLaMA-Factory folder as its dataset_info.json says; tell why the others are not.
+
+    A person who cancels the check of what was registered keeps it.
+    """
     from core.data.folders import add_folder
 
     listener.phase("adding")
     added, problems = add_folder(Registry(workspace), Path(folder), prefix=prefix, progress=listener)
+    with suppress(Cancelled):
+        for entry in added:
+            checking.check(workspace, listener, name=entry.name, thorough=entry.rows <= THOROUGH_UP_TO)
     return {"datasets": [described(entry) for entry in added], "problems": [each.to_dict() for each in problems]}
 
 

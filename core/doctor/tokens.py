@@ -6,14 +6,14 @@ the end of its answer and the token that ends it.
 
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.doctor.report import Finding, Tally, found, percent
-from core.doctor.source import Seen, learnt_turns
+from core.doctor.source import Seen, learnt_turns, without_documents
 from core.errors import StudioError
 from core.progress import Progress
 from core.records import Conversation, Preference, Text, UnpairedPreference
@@ -25,85 +25,43 @@ _DENSE = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _PER_TOKEN, _DENSE_PER_TOKEN = 1.5, 0.6  # characters; a token of Chinese is rarely shorter than half a character
 
 
-class Tokens:
-    """Counts the tokens of every row."""
+class TokenCounts:
+    """The lengths of the rows, and what is wrong with them."""
 
-    def __init__(self, model: Path, system_prompt: str | None, cutoff_len: int | None) -> None:
-        """Raises ModelError if the model's tokenizer or template cannot be used."""
-        self.tokenizer = ChatTokenizer.load(model)
-        self._system = system_prompt
+    def __init__(self, stop_ids: Iterable[int], cutoff_len: int | None) -> None:
+        self._stops = frozenset(stop_ids)
         self._cutoff = cutoff_len
         self._counts = array("l")
         self._prompts = 0
-        self._expected = 0.0
         self._over = Tally("truncated")
         self._nothing = Tally("no_learnt_tokens")
         self._no_stop = Tally("no_stop_token")
-        self._failed = Tally("not_rendered")
 
-    def see(self, seen: Seen) -> None:
-        if len(self._counts) >= LIMIT:
-            return
-        try:
-            lengths = self._encode(seen)
-        except StudioError as error:
-            self._failed.add(seen.place, seen.spoken, error.problems[0])
-            return
-        if lengths is None:
-            return
-        total, prompt, labels = lengths
-        self._counts.append(total)
-        texts = "".join(text for _, text in seen.texts)
-        dense = len(_DENSE.findall(texts))
-        self._expected += (len(texts) - dense) / _PER_TOKEN + dense / _DENSE_PER_TOKEN
-        if self._cutoff and total > self._cutoff:
-            self._prompts += prompt >= self._cutoff
-            self._over.add(seen.place, f"{total}: {seen.question}")
-        learnt = [label for label in labels if label >= 0]
-        if not learnt and seen.answer.strip() and learnt_turns(seen.record):  # what is empty is told as that
-            self._nothing.add(seen.place, seen.spoken)
-        elif learnt and not set(self.tokenizer.stop_ids) & set(learnt):
-            self._no_stop.add(seen.place, seen.answer)
+    def __len__(self) -> int:
+        return len(self._counts)
 
-    def is_too_long(self, seen: Seen) -> bool:
-        """Tell whether a row has more tokens than the cutoff."""
-        lengths = self._encode(seen)
-        return lengths is not None and self._cutoff is not None and lengths[0] > self._cutoff
+    @property
+    def total(self) -> int:
+        """The tokens of all rows."""
+        return sum(self._counts)
 
-    def is_learnable(self, seen: Seen) -> bool:
-        """Tell whether the model's template takes the row and anything of it is learnt."""
-        try:
-            lengths = self._encode(seen)
-        except StudioError:
-            return False
-        return lengths is None or any(label >= 0 for label in lengths[2])
+    def add(self, place: str, question: str, answer: str, labels: Sequence[int]) -> None:
+        """Count a row of as many tokens as `labels`; those below 0 are not learnt. `answer` is "" where none is expected."""
+        self._counts.append(len(labels))
+        if self._cutoff and len(labels) > self._cutoff:
+            self._prompts += _before_last(labels) >= self._cutoff
+            self._over.add(place, f"{len(labels)}: {question}")
+        last = next((label for label in reversed(labels) if label >= 0), None)
+        if last is None and answer.strip():  # what is empty is told as that
+            self._nothing.add(place, f"{question}\n{answer}")
+        elif last is not None and last not in self._stops and self._stops.isdisjoint(labels):
+            self._no_stop.add(place, answer)
 
-    def _encode(self, seen: Seen) -> tuple[int, int, list[int]] | None:
-        """Return the tokens of a row, those before its last learnt stretch, and the labels; None for other kinds of rows."""
-        record = seen.record
-        if isinstance(record, Text):
-            encoded = self.tokenizer.encode_text(record.text)
-            return len(encoded.ids), 0, encoded.labels
-        if isinstance(record, Preference):
-            sides = [
-                Conversation(record.messages + side, tools=record.tools) for side in (record.chosen, record.rejected)
-            ]
-            both = [self.tokenizer.encode(each.with_system(self._system)) for each in sides]
-            longer = max(both, key=lambda each: len(each.ids))
-            return len(longer.ids), _before_last(longer.learnt), longer.labels
-        if isinstance(record, UnpairedPreference):
-            record = Conversation(record.messages, tools=record.tools)
-        if not isinstance(record, Conversation):
-            return None
-        encoded = self.tokenizer.encode(record.with_system(self._system))
-        return len(encoded.ids), _before_last(encoded.learnt), encoded.labels
-
-    def findings(self, rows: int, progress: Progress) -> Iterable[Finding]:
-        for tally in (self._failed, self._nothing, self._no_stop):
+    def findings(self, rows: int) -> Iterable[Finding]:
+        """Return what is wrong, as shares of `rows`."""
+        for tally in (self._nothing, self._no_stop):
             if tally.count:
                 yield tally.finding(share=percent(tally.count, rows))
-        if not self._counts:
-            return
         if self._over.count:
             share = self._over.count / len(self._counts)
             figures = self.stats()["tokens"]
@@ -114,10 +72,6 @@ class Tokens:
                 prompts=self._prompts,
                 **{key: figures[key] for key in ("p50", "p95", "p99", "max", "cover_95", "cover_99")},
             )
-        total = sum(self._counts)
-        if self._expected and total > self._expected:
-            texts = f"{self._expected / total:.2f}"
-            yield found("many_tokens", len(self._counts), times=texts, tokens=total)
 
     def stats(self) -> dict[str, Any]:
         if not self._counts:
@@ -129,11 +83,81 @@ class Tokens:
         return {"tokens": figures | {"max": int(counts.max()), "cover_95": p95, "cover_99": p99, "over_cutoff": over}}
 
 
-def _before_last(learnt: list[bool]) -> int:
+class Tokens:
+    """Renders every row as training does and counts its tokens."""
+
+    def __init__(self, model: Path, system_prompt: str | None, cutoff_len: int | None) -> None:
+        """Raises ModelError if the model's tokenizer or template cannot be used."""
+        self.tokenizer = ChatTokenizer.load(model)
+        self._system = system_prompt
+        self._cutoff = cutoff_len
+        self._counts = TokenCounts(self.tokenizer.stop_ids, cutoff_len)
+        self._expected = 0.0
+        self._failed = Tally("not_rendered")
+
+    def see(self, seen: Seen) -> None:
+        if len(self._counts) >= LIMIT:
+            return
+        try:
+            labels = self._labels(seen)
+        except StudioError as error:
+            self._failed.add(seen.place, seen.spoken, error.problems[0])
+            return
+        if labels is None:
+            return
+        answer = seen.answer if learnt_turns(seen.record) else ""
+        self._counts.add(seen.place, without_documents(seen.question), answer, labels)
+        texts = "".join(text for _, text in seen.texts)
+        dense = len(_DENSE.findall(texts))
+        self._expected += (len(texts) - dense) / _PER_TOKEN + dense / _DENSE_PER_TOKEN
+
+    def is_too_long(self, seen: Seen) -> bool:
+        """Tell whether a row has more tokens than the cutoff."""
+        labels = self._labels(seen)
+        return labels is not None and self._cutoff is not None and len(labels) > self._cutoff
+
+    def is_learnable(self, seen: Seen) -> bool:
+        """Tell whether the model's template takes the row and anything of it is learnt."""
+        try:
+            labels = self._labels(seen)
+        except StudioError:
+            return False
+        return labels is None or any(label >= 0 for label in labels)
+
+    def _labels(self, seen: Seen) -> list[int] | None:
+        """Return a label for each token of a row, -100 where it is not learnt; None for rows without any to learn."""
+        record = seen.record
+        if isinstance(record, Text):
+            return self.tokenizer.encode_text(record.text).labels
+        if isinstance(record, Preference):
+            sides = [
+                Conversation(record.messages + side, tools=record.tools) for side in (record.chosen, record.rejected)
+            ]
+            both = [self.tokenizer.encode(each.with_system(self._system)).labels for each in sides]
+            return max(both, key=len)
+        if isinstance(record, UnpairedPreference):
+            record = Conversation(record.messages, tools=record.tools)
+        if not isinstance(record, Conversation):
+            return None
+        return self.tokenizer.encode(record.with_system(self._system)).labels
+
+    def findings(self, rows: int, progress: Progress) -> Iterable[Finding]:
+        if self._failed.count:
+            yield self._failed.finding(share=percent(self._failed.count, rows))
+        yield from self._counts.findings(rows)
+        total = self._counts.total
+        if self._expected and total > self._expected:
+            yield found("many_tokens", len(self._counts), times=f"{self._expected / total:.2f}", tokens=total)
+
+    def stats(self) -> dict[str, Any]:
+        return self._counts.stats()
+
+
+def _before_last(labels: Sequence[int]) -> int:
     """Return the place at which the last learnt stretch begins."""
-    end = len(learnt) - 1
-    while end >= 0 and not learnt[end]:
+    end = len(labels) - 1
+    while end >= 0 and labels[end] < 0:
         end -= 1
-    while end >= 0 and learnt[end]:
+    while end >= 0 and labels[end] >= 0:
         end -= 1
     return end + 1

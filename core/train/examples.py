@@ -136,12 +136,22 @@ class _Brought:
 _Pairs = Sequence[tuple[Conversation, Example]]
 
 
+def training_part(entry: DatasetEntry, model: Path, system_prompt: str | None) -> _Pairs:
+    """Return the rows that a set is trained on with their examples, those that are too long among them.
+
+    Raises:
+        DataError: if the set cannot be read or a row cannot be rendered.
+        ModelError: if the model's tokenizer or template cannot be used.
+    """
+    return _tokenised(_Key(entry), model, system_prompt, "train" if entry.parts else None)
+
+
 def _bring(
     entry: DatasetEntry, model: Path, system_prompt: str | None, cutoff_len: int, share: float, seed: int
 ) -> list[_Brought]:
     """Read one set, leave out what is too long, keep rows back for validation, and tell its tasks apart."""
     own = entry.parts is not None and entry.parts.validation > 0
-    training: _Pairs = _tokenised(_Key(entry), model, system_prompt, "train" if entry.parts else None)
+    training = training_part(entry, model, system_prompt)
     validating: _Pairs = _tokenised(_Key(entry), model, system_prompt, "validation") if own else ()
     tasks = sorted({row.task for row, _ in (*training, *validating)})
     found = []

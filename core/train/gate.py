@@ -1,23 +1,23 @@
 """What the doctor says stands between a person and the start: errors stop it, warnings want to be accepted once.
 
-The doctor is asked with the model, the system prompt and the cutoff of the run. What he found is kept, so that a set is read
-for it once for each state of its file. Of large sets only the structure is looked at here; that nobody looked at their texts
-is itself a warning.
+What the doctor found is kept, so that a set is read for it once for each state of its file. Of large sets only the structure
+is looked at here; that nobody looked at their texts is itself a warning.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.data.registry import DatasetEntry, Registry
 from core.doctor.examine import cached, report
-from core.doctor.report import THOROUGH_UP_TO, Finding, Report, found
+from core.doctor.report import THOROUGH_UP_TO, Finding, Report, found, in_order
+from core.doctor.tokens import TokenCounts
 from core.errors import DataError, ModelError, problem
 from core.models import folder as models
 from core.prompts.store import PromptStore
+from core.render.tokenizer import ChatTokenizer
 from core.settings import RunSettings
+from core.train.examples import training_part
 from core.workspace import Workspace
 
 ADVICE = frozenset({"few_rows", "few_test_rows"})  # warnings that the plan gives in its own words: few steps, few rows
@@ -51,35 +51,45 @@ def look(workspace: Workspace, settings: RunSettings) -> list[Checked]:
     """Examine the training sets of a run, each against the sets that will test it, and return what was found.
 
     Raises:
-        DataError: if a set is unknown or its file is gone.
+        DataError: if a set is unknown, its file is gone, or its rows cannot be rendered.
         SettingsError: if there is no such prompt.
         ModelError: if the model's tokenizer or template cannot be used.
     """
     registry = Registry(workspace)
     training = [registry.get(name) for name in settings.data.train]
     testing = [registry.get(name) for name in settings.data.test]
-    prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
-    asked: dict[str, Any] = {"system_prompt": prompt.text}
-    with suppress(ModelError):  # not there yet: the worker downloads it, and nobody can count its tokens before
-        asked |= _with_model(models.find_model(workspace, settings.model.path), settings)
     checked = []
     for entry in training:
-        examined = _examined(workspace, entry, asked | {"against": _tests_of(entry, training, testing)})
+        examined = _examined(workspace, entry, _tests_of(entry, training, testing))
+        if not examined.errors:  # what cannot be learnt from has no tokens
+            examined = _with_tokens(workspace, entry, settings, examined)
         checked.append(Checked(entry.name, examined, entry.accepted))
     return checked
 
 
-def _with_model(model: Path, settings: RunSettings) -> dict[str, Any]:
-    cutoff = settings.batch.cutoff_len
-    return {"model": model, "cutoff_len": min(cutoff, models.context_length(model) or cutoff)}
-
-
-def _examined(workspace: Workspace, entry: DatasetEntry, asked: dict[str, Any]) -> Report:
+def _examined(workspace: Workspace, entry: DatasetEntry, against: Sequence[DatasetEntry]) -> Report:
     """Examine a set, a large one only quickly: of its texts is told what somebody asked for before."""
-    quick = report(workspace, entry, **asked, thorough=False)
+    quick = report(workspace, entry, against=against, thorough=False)
     if quick.rows <= THOROUGH_UP_TO:
-        return report(workspace, entry, **asked)
-    return cached(workspace, entry, **asked) or quick
+        return report(workspace, entry, against=against)
+    return cached(workspace, entry, against=against) or quick
+
+
+def _with_tokens(workspace: Workspace, entry: DatasetEntry, settings: RunSettings, examined: Report) -> Report:
+    """Add what the run's model, system prompt and cutoff mean for the rows; their tokens are those of the plan."""
+    try:
+        model = models.find_model(workspace, settings.model.path)
+    except ModelError:  # not there yet: the worker downloads it, and nobody can count its tokens before
+        return examined
+    prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
+    cutoff = settings.batch.cutoff_len
+    stops = ChatTokenizer.load(model).stop_ids
+    counts = TokenCounts(stops, min(cutoff, models.context_length(model) or cutoff))
+    for row, example in training_part(entry, model, prompt.text):
+        place = row.where.rpartition(":")[2]
+        counts.add(place, row.question[-1].content if row.question else "", row.answer, example.labels)
+    findings = in_order([*examined.findings, *counts.findings(len(counts))])
+    return replace(examined, findings=findings, stats=examined.stats | counts.stats())
 
 
 def admit(workspace: Workspace, settings: RunSettings) -> dict[str, dict[str, Any]]:
