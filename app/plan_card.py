@@ -68,7 +68,8 @@ def show(studio: Studio, card: PlanCard, settings: RunSettings, t: Translator) -
     found = plan(studio.workspace, settings)
     checked = gate.look(studio.workspace, settings)
     missing = _missing(checked, settings)
-    advice = warnings(found.warnings, language)
+    told = any(each.code == "truncated" for one in checked for each in one.open)  # with more about it than the plan has
+    advice = warnings([each for each in found.warnings if not (told and each.code == "plan.dropped")], language)
     return found, {
         card.sentence: f'<p class="plan">{escape(sentence(found, t))}</p>{advice}',
         card.mixture: mixture.shown(found.sources, settings.data.weights, t),

@@ -73,7 +73,7 @@ def test_warnings_stop_the_start_until_they_are_accepted_once(workspace):
     with pytest.raises(DataError) as caught:
         prepare(workspace, settings(["copies"]))
     assert codes(caught) == [("gate.not_accepted", ""), ("doctor.duplicates", "copies")]
-    assert "copies" in caught.value.say("en")
+    assert "`studio data accept copies duplicates`" in caught.value.say("en")
     assert listing(workspace) == []
     accept(workspace, look(workspace, settings(["copies"])))
     run = prepare(workspace, settings(["copies"]))

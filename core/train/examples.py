@@ -107,7 +107,11 @@ def run_data(
     dropped = sum(each.dropped for each in brought)
     total = sum(len(each.train) + len(each.validation) for each in brought) + dropped
     if dropped == total or not any(each.train for each in brought) or dropped > MOST_DROPPED * total:
-        raise DataError(problem("data.too_long", "batch.cutoff_len", dropped=dropped, total=total, cutoff=cutoff_len))
+        lengths = sorted(
+            len(pair[1].input_ids) for entry in entries for pair in training_part(entry, model, system_prompt)
+        )
+        values = {"dropped": dropped, "total": total, "cutoff": cutoff_len, "enough": lengths[len(lengths) * 95 // 100]}
+        raise DataError(problem("data.too_long", "batch.cutoff_len", **values))
     offers = [
         Offer(each.name, len(each.train), sum(map(_learnt, each.train)), each.recognised in GENERAL_KINDS)
         for each in brought

@@ -125,8 +125,11 @@ def _require_accepted(checked: Sequence[Checked]) -> None:
         return
     names = ", ".join(each.name for each in waiting)
     count = sum(len(each.open) for each in waiting)
+    commands = "; ".join(
+        f"studio data accept {each.name} {' '.join(finding.code for finding in each.open)}" for each in waiting
+    )
     found = [finding.problem(each.name) for each in waiting for finding in each.open]
-    raise DataError(problem("gate.not_accepted", "", names=names, first=waiting[0].name, count=count), *found)
+    raise DataError(problem("gate.not_accepted", "", names=names, commands=commands, count=count), *found)
 
 
 def _tests_of(
