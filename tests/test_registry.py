@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -315,3 +316,43 @@ def test_a_list_of_sets_that_is_a_link_out_of_its_folder_is_not_read(registry: R
     secret.write_text("password = hunter2")
     (folder / "dataset_info.json").symlink_to(secret)
     assert code_of(add_folder, registry, folder) == "data.link_outside"
+
+
+@pytest.mark.parametrize(
+    ("files", "letters"),
+    [
+        (["train/data-00000-of-00001.jsonl", "test/data-00000-of-00001.jsonl"], "eett"),
+        (["data/train-00000-of-00001.jsonl", "data/validation-00000-of-00001.jsonl"], "ttvv"),
+        (["my_train.jsonl", "my_dev.jsonl", "my_test.jsonl"], "vveett"),
+        (["train.jsonl", "more.jsonl"], ""),  # nobody says what the other is for
+        (["latest.jsonl", "trainer.jsonl"], ""),
+        (["dev.jsonl", "test.jsonl"], ""),
+        (["train_test.jsonl", "train.jsonl"], ""),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_named_after_training_and_test_are_the_split(registry, tmp_path, files, letters, packed):
+    folder = tmp_path / "talks"
+    for number, each in enumerate(files):
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        rows = [{"instruction": f"q{number}{place}", "output": "a"} for place in range(2)]
+        (folder / each).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    source = Path(shutil.make_archive(str(folder), "zip", folder)) if packed else folder
+    entry = registry.add(source)
+    assert (entry.parts.letters() if entry.parts else "") == letters
+    assert registry.add(source) == entry
+    if entry.parts:
+        assert entry.parts.grouped == "files"
+        registry.set_parts("talks", "t" * entry.rows)
+        assert registry.add(source).parts.train == entry.rows  # a later split of one's own stays
+
+
+def test_the_split_of_a_folder_goes_with_the_rows_that_are_left(registry, tmp_path):
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text(
+        '{"question": "q", "answer": ["a", "b", "c"]}\n{"question": "", "answer": ["a"]}\n'
+    )
+    (folder / "test.jsonl").write_text('{"question": "r", "answer": ["a"]}\n')
+    entry = registry.add(folder, options={"answers": "each"}, leave_out_broken=True)
+    assert (entry.rows, entry.parts.letters()) == (4, "ettt")

@@ -128,7 +128,8 @@ def told(task: str, result: Mapping[str, Any], t: Translator) -> str:
     rows = result.get("rows", 0)
     match task:
         case "add":
-            return t("data.added", name=name, rows=f"{rows:,}")
+            parts = {key: f"{count:,}" for key, count in (result.get("split") or {}).items()}
+            return t("data.added_split" if parts else "data.added", name=name, rows=f"{rows:,}", **parts)
         case "folder":
             return t("data.done.folder", n=len(result.get("datasets", ())), left=len(result.get("problems", ())))
         case "check":

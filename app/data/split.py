@@ -92,5 +92,6 @@ def _bar(parts: Parts, t: Translator) -> str:
         f'<span class="{name}">{escape(t(f"parts.{name}_rows", n=f"{count:,}"))}</span>'
         for name, count in named.items()
     )
-    grouped = f'<p class="small">{escape(t("parts.grouped"))}</p>' if parts.grouped else ""
+    how = "parts.by_files" if parts.grouped == "files" else "parts.grouped"
+    grouped = f'<p class="small">{escape(t(how))}</p>' if parts.grouped else ""
     return f'<div class="parts" aria-hidden="true">{pieces}</div><p class="parts-legend">{legend}</p>{grouped}'

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ import orjson
 
 from core.data import info_file
 from core.data.entry import COLUMNS, TAGS
+from core.data.file_parts import letters_by_file
 from core.data.formats import (
     FORMATS,
     Fit,
@@ -31,7 +33,7 @@ from core.data.formats import (
     spreads,
 )
 from core.data.problems import Problems
-from core.data.readers import columns_of, iter_rows, sample_rows
+from core.data.readers import Row, columns_of, iter_rows, sample_rows
 from core.data.reading import Reading
 from core.data.trash import free_place
 from core.errors import DataError, Problem, problem
@@ -47,8 +49,16 @@ _STALE = (
 )
 
 
+@dataclass(frozen=True)
+class Incoming:
+    """A file that is to be registered. `letters` says which part each of its rows belongs to, "" where nothing says so."""
+
+    file: Path
+    letters: str = ""
+
+
 @contextmanager
-def incoming(workspace: Workspace, file: Path, progress: Progress = silent) -> Iterator[Path]:
+def incoming(workspace: Workspace, file: Path, progress: Progress = silent) -> Iterator[Incoming]:
     """Give the file as it lies in the workspace, or a copy under the same name that vanishes unless it is placed.
 
     Raises:
@@ -59,12 +69,12 @@ def incoming(workspace: Workspace, file: Path, progress: Progress = silent) -> I
         raise DataError(problem("data.unreadable", str(file), reason=os.strerror(2)))
     kept = file.is_file() and file.suffix.lower() in KEPT
     if kept and file.resolve().is_relative_to(workspace.data):
-        yield file.resolve()
+        yield Incoming(file.resolve())
         return
     with scratch(workspace) as folder:
         if kept:
             require_space(workspace.data, file.stat().st_size, file.name)
-            yield _copied(file, folder / file.name, progress)
+            yield Incoming(_copied(file, folder / file.name, progress))
         else:
             yield _as_jsonl(file, folder / f"{stem_of(file)}.jsonl", progress)
 
@@ -102,22 +112,22 @@ def place(aside: Path, wanted: Path) -> Path:
 
 @contextmanager
 def usable(
-    workspace: Workspace, file: Path, reading: Reading, leave_out_broken: bool, progress: Progress = silent
-) -> Iterator[Path]:
-    """Give the file, or a JSONL file of its rows where they are spread, or some are broken and to be left out.
+    workspace: Workspace, brought: Incoming, reading: Reading, leave_out_broken: bool, progress: Progress = silent
+) -> Iterator[Incoming]:
+    """Give what was brought, or a JSONL file of its rows where they are spread, or some are broken and to be left out.
 
     Raises:
         DataError: with the problems of the rows that are to be spread, if broken ones are not to be left out.
     """
     if not leave_out_broken and not spreads(reading):
-        yield file
+        yield brought
         return
     with scratch(workspace) as folder:
-        good = folder / f"{stem_of(file)}.jsonl"
-        broken = _usable_rows(file, reading, good, progress)
+        problems = Problems(brought.file.name)
+        good = _usable_rows(brought, reading, folder / f"{stem_of(brought.file)}.jsonl", problems, progress)
         if not leave_out_broken:
-            broken.stop_if_any()
-        yield good if broken or spreads(reading) else file
+            problems.stop_if_any()
+        yield good if problems or spreads(reading) else brought
 
 
 def reading_for(
@@ -213,19 +223,30 @@ def counted(file: Path, reading: Reading, progress: Progress = silent) -> tuple[
     return kinds.total(), kinds.most_common(1)[0][0]
 
 
-def _usable_rows(file: Path, reading: Reading, target: Path, progress: Progress) -> Problems:
-    """Write the rows that can be read and converted, values unchanged, as JSONL; return what is wrong with the others."""
-    problems = Problems(file.name)
-    read = converter(reading, file.name)
+def _usable_rows(
+    brought: Incoming, reading: Reading, target: Path, problems: Problems, progress: Progress
+) -> Incoming:  # fmt: skip
+    """Write the rows that can be read and converted, values unchanged, as JSONL; the others go to `problems`."""
+    read = converter(reading, brought.file.name)
+    letters = []
+    rows = _lettered(iter_rows(brought.file, problems, progress), brought.letters)
     with target.open("wb") as out:
-        for row in spread(iter_rows(file, problems, progress), reading):
-            try:
-                read(row)
-            except RowError as error:
-                problems.add(error.code, f"{row.file or file.name}:{row.place}", **error.values)
-            else:
-                out.write(orjson.dumps(row.values) + b"\n")
-    return problems
+        for letter, whole in rows:
+            for row in spread([whole], reading):
+                try:
+                    read(row)
+                except RowError as error:
+                    problems.add(error.code, f"{row.file or brought.file.name}:{row.place}", **error.values)
+                else:
+                    out.write(orjson.dumps(row.values) + b"\n")
+                    letters.append(letter)
+    return Incoming(target, "".join(letters))
+
+
+def _lettered(rows: Iterator[Row], letters: str) -> Iterator[tuple[str, Row]]:
+    """Yield each row with its letter."""
+    for index, row in enumerate(rows):
+        yield letters[index : index + 1], row
 
 
 def staged(progress: Progress, start: float, end: float) -> Progress:
@@ -255,19 +276,22 @@ def _copied(file: Path, target: Path, progress: Progress) -> Path:
     return target
 
 
-def _as_jsonl(file: Path, target: Path, progress: Progress) -> Path:
+def _as_jsonl(file: Path, target: Path, progress: Progress) -> Incoming:
     """Write the raw rows of any container, one object a line."""
     problems = Problems(file.name)
+    files: dict[str, int] = {}  # in the order of the rows
     with target.open("wb") as out:
         for row in iter_rows(file, problems, progress):
             try:
                 out.write(orjson.dumps(row.values) + b"\n")
             except TypeError as error:  # a number of more than 64 bits, a value that only Parquet has
                 problems.add("data.not_json", f"{file.name}:{row.place}", reason=str(error))
+            files[row.file] = files.get(row.file, 0) + 1
     problems.stop_if_any()
     if target.stat().st_size == 0:
         raise DataError(problem("data.no_rows", file.name))
-    return target
+    letters = letters_by_file(files)
+    return Incoming(target, "".join(letters[name] * rows for name, rows in files.items()) if letters else "")
 
 
 def stem_of(file: Path) -> str:

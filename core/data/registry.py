@@ -9,6 +9,7 @@ is never changed in place, a fix is a new version (see `versions`), and a remova
 import difflib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,8 @@ class Registry:
 
         Every row is read and converted first, so that a broken file is refused before anything changes. Adding the same
         content under the same name again returns the entry; where its rows are spread or left out only now, they are a new
-        version of it. `file` may lie anywhere: the caller says who may name it.
+        version of it. The files of a folder or archive that are named after training and test are its split. `file` may lie
+        anywhere: the caller says who may name it.
 
         Args:
             formatting: the kind or format that a person chose (`alpaca`, `openorca` …); None where the rows decide.
@@ -107,21 +109,29 @@ class Registry:
             PathError: if the name cannot be one.
         """
         name = self._shelf.free_name(name or slug(importing.stem_of(file)))
-        with importing.incoming(self.workspace, file, staged(progress, 0.0, 0.2)) as copy:
+        with importing.incoming(self.workspace, file, staged(progress, 0.0, 0.2)) as brought:
             if reading is None:
                 given = (formatting, dict(columns or {}), dict(tags or {}), dict(options or {}))
-                reading, recognised = importing.reading_for(copy, name, *given)
-            with importing.usable(self.workspace, copy, reading, leave_out_broken, staged(progress, 0.2, 0.5)) as rows:
-                if rows != copy:
+                reading, recognised = importing.reading_for(brought.file, name, *given)
+            registered = self._entry_of(brought.file, name)
+            if registered and registered.parts:
+                brought = replace(brought, letters=registered.parts.letters())
+            part = staged(progress, 0.2, 0.5)
+            with importing.usable(self.workspace, brought, reading, leave_out_broken, part) as rows:
+                if rows != brought:
                     made_by = f"{made_by}:{'spread' if spreads(reading) else 'leave_out_broken'}"
                 reading = of_spread(reading)
-                if rows != copy and self._is_file_of(copy, name):
-                    return self.new_version(name, _moving(rows, reading), made_by, progress=staged(progress, 0.5, 1.0))
-                values = self._content(rows, reading, staged(progress, 0.5, 1.0))
+                if registered and rows != brought:
+                    write, letters = _moving(rows.file, reading), rows.letters
+                    return self.new_version(name, write, made_by, lambda: letters, staged(progress, 0.5, 1.0))
+                values = self._content(rows.file, reading, staged(progress, 0.5, 1.0))
                 values |= {
                     key: each for key, each in (("recognised", recognised), ("description", description)) if each
                 }
-                self._shelf.put(name, file, rows, values | {"made_by": made_by})
+                if rows.letters and not registered:
+                    shares = [each / len(rows.letters) for each in versions.counted(rows.letters)]
+                    values["parts"] = self._shelf.write_parts(name, rows.letters, 0, shares, "files")
+                self._shelf.put(name, file, rows.file, values | {"made_by": made_by})
         return self.get(name)
 
     def candidate(
@@ -357,9 +367,10 @@ class Registry:
         codes = frozenset(accepted.get(sha1, ())) if isinstance(sha1, str) else frozenset()
         return parse(self.workspace, name, values, source.parent, source == self._samples, codes)
 
-    def _is_file_of(self, file: Path, name: str) -> bool:
+    def _entry_of(self, file: Path, name: str) -> DatasetEntry | None:
+        """Return the own entry of this name, if `file` is its present content."""
         entry = self.entries().get(name)
-        return entry is not None and entry.problem is None and entry.file == file
+        return entry if entry is not None and entry.problem is None and entry.file == file else None
 
     def _content(self, file: Path, reading: Reading, progress: Progress) -> dict[str, Any]:
         """Return what an entry says of the rows of a file, all of which were read and converted."""

@@ -52,7 +52,7 @@ class Shelf:
     def put(self, name: str, source: Path, rows: Path, values: dict[str, Any]) -> None:
         """Write the entry of a new set, and move its rows to where they stay, unless they are `source` and lie there.
 
-        The same content again only changes how it is read and described.
+        The same content again only changes how it is read and described; how it is split stays.
 
         Raises:
             DataError: if the name belongs to other content.
@@ -66,7 +66,8 @@ class Shelf:
                 target = self.workspace.data / f"{name}{rows.suffix.lower()}"
                 values["file_name"] = self.relative(rows if stays else importing.place(rows, target))
             replaced = set(versions.CONTENT) - {"file_name", "parts"}
-            own[name] = {key: each for key, each in (existing or {}).items() if key not in replaced} | values
+            kept = {key: each for key, each in (existing or {}).items() if key not in replaced}
+            own[name] = {**kept, **values, **({"parts": kept["parts"]} if "parts" in kept else {})}
 
     def restore(self, id: str) -> str:
         """Bring something back from the trash and return the name of its set; see `Registry.restore`."""
