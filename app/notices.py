@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.helpers import log_message
 
 from core.errors import Problem, StudioError, problem
-from core.wording import has, words
+from core.wording import has, joined, words
 
 log = logging.getLogger("studio")
 _SHOWN = 20  # problems in one panel; more are counted
@@ -48,9 +48,14 @@ def warnings(problems: Sequence[Problem], language: str) -> str:
     """Return warnings as quiet lines, without details."""
     lines = []
     for each in problems:
-        what, why, fix = each.sentences(language)
-        lines.append(f"<li><strong>{escape(what)}</strong> {escape(why)} {escape(fix)}</li>")
+        lines.append(f"<li>{sentences(each, language)}</li>")
     return f'<ul class="warnings" role="status">{"".join(lines)}</ul>' if lines else ""
+
+
+def sentences(each: Problem, language: str, before: str = "") -> str:
+    """Return the sentences of a problem on one line, the first one strong and led by `before`."""
+    what, *others = each.sentences(language)
+    return joined([f"<strong>{escape(before + what)}</strong>", *map(escape, others)], language)
 
 
 def success(text: str, id: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app import mixture
-from app.notices import warnings
+from app.notices import sentences, warnings
 from app.parts import html
 from app.studio import Studio
 from core.duration import spoken
@@ -100,13 +100,10 @@ def findings(checked: Sequence[Checked], t: Translator) -> str:
     lines = []
     for each in checked:
         for finding in (*each.errors, *each.open):
-            what, why, fix = finding.problem(each.name).sentences(language)
+            told = sentences(finding.problem(each.name), language, f"{each.name}: ")
             severity = f'<span class="pill {finding.severity}">{escape(t(f"train.{finding.severity}"))}</span>'
             places = t("train.lines", lines=", ".join(finding.lines[:5])) if finding.lines else ""
-            lines.append(
-                f'<li data-code="{escape(finding.code)}">{severity} <strong>{escape(each.name)}: {escape(what)}</strong> '
-                f"{escape(why)} {escape(fix)} {escape(places)}</li>"
-            )
+            lines.append(f'<li data-code="{escape(finding.code)}">{severity} {told} {escape(places)}</li>')
     if not lines:
         return ""
     return f'<ul class="warnings" role="status" aria-label="{escape(t("train.findings"))}">{"".join(lines)}</ul>'

@@ -4,6 +4,7 @@ import json
 from html import escape
 from typing import Any
 
+from app.notices import sentences
 from core.errors import Problem
 from core.records import (
     Conversation,
@@ -49,8 +50,7 @@ def record(found: Record, t: Translator) -> str:
 
 def broken(why: Problem, language: str) -> str:
     """Return why a row could not be read, in its place among the others."""
-    what, reason, fix = why.sentences(language)
-    return f'<p class="unreadable"><strong>{escape(what)}</strong> {escape(reason)} {escape(fix)}</p>'
+    return f'<p class="unreadable">{sentences(why, language)}</p>'
 
 
 def raw(values: Any, t: Translator) -> str:

@@ -15,7 +15,7 @@ An error is a code and its values; the three sentences (what happened, why, what
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from core.wording import Translator, words
+from core.wording import Translator, joined, words
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Problem:
     def say(self, language: str = "en") -> str:
         """Return the whole message as one paragraph, led by the place."""
         place = f"{self.where}: " if self.where else ""
-        return place + " ".join(self.sentences(language))
+        return place + joined(self.sentences(language), language)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -4,7 +4,7 @@ The words lie in `app/locales/<language>.yaml`, one flat file a language, so tha
 The page, the command line and the text of an error all read them here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,6 +38,11 @@ def words(language: str) -> Translator:
         return entries[key].format(**blanks) if blanks else entries[key].replace("{{", "{").replace("}}", "}")
 
     return t
+
+
+def joined(sentences: Iterable[str], language: str) -> str:
+    """Return sentences as one text; Chinese ones stand without a space between them."""
+    return ("" if language == "zh" else " ").join(filter(None, sentences))
 
 
 def has(key: str) -> bool:

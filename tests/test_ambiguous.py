@@ -123,6 +123,17 @@ def test_a_mixed_file_is_counted_by_kind_and_read_row_by_row_after_a_yes() -> No
     assert [(each.where, each.code) for each in problems.kept] == [("a.jsonl:5", "data.unknown_row")]
 
 
+def test_a_role_that_nobody_knows_in_a_few_rows_makes_no_podcast_of_a_file() -> None:
+    odd = {"messages": [CHAT[0], {"role": "narrator", "content": "a"}]}
+    told = found(*[{"messages": CHAT}] * 19, odd)
+    assert (told.sure, told.fits[0].kind) == (True, "messages")
+    with pytest.raises(RowError) as caught:
+        read(told, odd)
+    assert caught.value.code == "data.unknown_role"
+    assert found(odd, odd).fits[0].kind == "podcast"
+    assert not found(*[{"messages": CHAT}] * 3, odd).sure
+
+
 def test_a_column_of_null_is_as_if_it_were_not_there() -> None:
     rows = [{"question": "q", "answer": "a", "messages": None}, {"question": None, "answer": None, "messages": CHAT}]
     told = found(*rows)

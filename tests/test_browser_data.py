@@ -259,6 +259,17 @@ def test_a_set_is_renamed_described_removed_and_restored(server: Server, visitor
     page.locator("#data-trash tr").filter(has_text="second_name").locator("button").click()
     done(page, t("trash.restored", name="second_name"))
     assert registry(server).get("second_name").rows == 6
+    page.locator("#data-remove").click()
+    page.locator("#data-yes").click()
+    trash = page.locator("#data-trash")
+    trash.get_by_role("button", name=t("trash.delete")).click()
+    expect(trash.get_by_role("alert")).to_contain_text("MB")
+    trash.get_by_role("button", name=t("about.no")).click()
+    trash.get_by_role("button", name=t("trash.delete")).click()
+    trash.get_by_role("button", name=t("trash.yes")).click()
+    done(page, t("trash.emptied", n=1))
+    expect(trash).to_contain_text(t("trash.empty"))
+    assert registry(server).trash() == []
     visitor.assert_nothing_went_wrong()
 
 

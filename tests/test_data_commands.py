@@ -174,6 +174,11 @@ def test_a_set_is_renamed_described_removed_and_restored(mine: Studio) -> None:
     assert mine.json("restore", removed["id"])["rows"] == 40
     assert mine.json("show", "yours")["description"] == "shelves"
     assert mine.json("trash") == {"trash": []}
+    removed = mine.json("remove", "yours")
+    assert mine("trash", "--empty", code=1).stdout.strip() == ""  # nobody said yes
+    assert [each["id"] for each in mine.json("trash")["trash"]] == [removed["id"]]
+    assert mine.json("trash", "--empty") == {"emptied": 1}
+    assert codes(mine.json("restore", removed["id"], code=1)) == ["data.not_in_trash"]
 
 
 def test_a_removal_is_asked_about(mine: Studio) -> None:

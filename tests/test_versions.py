@@ -330,6 +330,18 @@ def test_what_lies_in_the_trash_from_elsewhere_is_left_alone(registry: Registry)
     broken.mkdir()
     (broken / "removed.entry").write_text("{")
     assert registry.trash() == []
+    registry.remove("mine")
+    assert registry.empty_trash() == 1
+    assert {each.name for each in registry.workspace.trash.iterdir()} == {"2026-11-20_a_run", "loose", "broken"}
+
+
+def test_emptying_the_trash_takes_nothing_from_the_sets_that_are_there(registry: Registry) -> None:
+    registry.new_version("mine", writing(rows(3)), "fix:x")
+    before = registry.undo("mine")
+    assert registry.empty_trash() == 1
+    assert registry.trash() == []
+    assert registry.get("mine") == before
+    registry.verify("mine")
 
 
 def test_a_set_can_be_renamed_and_its_old_name_given_away(registry: Registry, tmp_path: Path) -> None:

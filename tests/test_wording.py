@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from core.errors import Problem
+from core.errors import Problem, problem
 from core.settings import fields
 from core.wording import LOCALES, languages, table, words
 
@@ -62,6 +62,12 @@ def test_blanks_are_filled_and_doubled_braces_are_braces():
     problem = Problem("settings.yaml", "a.yaml:3", {"reason": "{odd} text"})
     assert "{odd} text" in problem.say()
     assert "lora: {rank: 16}" in problem.say()
+
+
+def test_chinese_sentences_stand_without_a_space_between_them():
+    told = problem("data.no_rows", "a.json")
+    assert "。 " not in told.say("zh")
+    assert ". " in told.say("en")
 
 
 def test_an_unknown_key_is_a_defect_and_not_papered_over():

@@ -1,6 +1,6 @@
 """The list of data sets, made from the registry and kept reports alone: it never reads a data file. And the trash."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
@@ -22,21 +22,34 @@ def sets(
     return shown + _table(samples, described, chosen, t("data.sample_sets"), t)
 
 
-def trashed(found: Iterable[Trashed], t: Translator) -> str:
-    """Return what lies in the trash, each with a button that brings it back."""
+EMPTY, REALLY, KEEP = "empty", "really", "keep"  # picks in the trash that are not the number of something in it
+
+
+def trashed(found: Sequence[Trashed], t: Translator, asking: bool = False) -> str:
+    """Return what lies in the trash, each with a button that brings it back, and the way to empty it, which asks before."""
     rows = [
         [
             escape(each.name) + (f'<div class="small">{escape(t("trash.version"))}</div>' if each.version else ""),
             escape(datetime.fromtimestamp(each.removed).strftime("%Y-%m-%d %H:%M")),
             f"{each.size / 1e6:,.2f} MB",
-            f'<button type="button" class="small" data-pick="{escape(each.id)}">{escape(t("trash.restore"))}</button>',
+            _button(each.id, t("trash.restore")),
         ]
         for each in found
     ]
     if not rows:
         return f'<p class="small">{escape(t("trash.empty"))}</p>'
     headers = [t("data.set"), t("trash.removed"), t("about.size"), ""]
-    return table(headers, rows, caption=t("trash.title"), numbers=(2,))
+    listed = table(headers, rows, caption=t("trash.title"), numbers=(2,))
+    if not asking:
+        return f'{listed}<p class="actions">{_button(EMPTY, t("trash.delete"))}</p>'
+    size = f"{sum(each.size for each in found) / 1e6:,.2f}"
+    question = f"<p>{escape(t('trash.really', n=len(found), size=size))}</p>"
+    buttons = _button(REALLY, t("trash.yes")) + " " + _button(KEEP, t("about.no"))
+    return f'{listed}<div class="confirm" role="alert">{question}<p class="actions">{buttons}</p></div>'
+
+
+def _button(pick: str, text: str) -> str:
+    return f'<button type="button" class="small" data-pick="{escape(pick)}">{escape(text)}</button>'
 
 
 def state(described: Described, t: Translator) -> str:

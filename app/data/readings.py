@@ -99,7 +99,8 @@ def shown(
         present = now is not None and _same(fit, now)
         options = now.options if now is not None and present else {}
         given = tried.answers if tried is not None and tried.number == str(number) else options
-        parts.append(_fit(seen, fit, f"{place}-{number}", t, given, present, may_choose))
+        unchanged = present and given is options  # nothing to choose: it is read so now
+        parts.append(_fit(seen, fit, f"{place}-{number}", t, given, present, may_choose and not unchanged))
     own = data_mapping.forms(seen.columns, now, t) if may_choose else ""
     return head + ("".join(parts) or empty(t("readings.none"))) + own
 

@@ -187,7 +187,12 @@ def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
         entry = studio.registry.accept(values[page.chosen] or "")
         return stage.finish(values, entry.name, t("data.accepted", name=entry.name))
 
-    def restore(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
+    def tidy(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
+        if event.pick in (data_list.EMPTY, data_list.KEEP):
+            return {page.trash: data_list.trashed(studio.registry.trash(), t, event.pick == data_list.EMPTY)}
+        if event.pick == data_list.REALLY:
+            count = studio.registry.empty_trash()
+            return stage.finish(values, values[page.chosen], t("trash.emptied", n=count))
         entry = studio.registry.restore(str(event.pick))
         return stage.finish(values, entry.name, t("trash.restored", name=entry.name))
 
@@ -196,7 +201,7 @@ def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
 
     shown = [*page.outputs, stage.work.ending]
     when(page.listed.click, choose, stage.inputs, shown, stage.notice, t)
-    when(page.trash.click, restore, stage.inputs, page.outputs, stage.notice, t)
+    when(page.trash.click, tidy, stage.inputs, page.outputs, stage.notice, t)
     when(page.form.button.click, fill, {*stage.inputs, *page.form.inputs}, page.outputs, stage.notice, t)
     when(page.accept.click, accept, stage.inputs, page.outputs, stage.notice, t)
     watched = {*stage.inputs, page.seen, stage.work.job, page.add.job.job}

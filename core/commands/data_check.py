@@ -27,6 +27,7 @@ from core.doctor.fixes import FIXES
 from core.doctor.report import Finding, Report
 from core.errors import Problem, SettingsError, StudioError, problem
 from core.prompts.store import PromptStore
+from core.wording import joined
 from core.workspace import Workspace
 
 app = typer.Typer()
@@ -51,7 +52,7 @@ def recognise_file(file: Path, workspace: WorkspaceOption = WORKSPACE, as_json: 
             "format": fit.reading.format,
             "options": fit.reading.options,
             "share": fit.share,
-            "why": " ".join(fit.why.sentences(language())[:2]),
+            "why": joined(fit.why.sentences(language())[:2], language()),
             "questions": [
                 {
                     "key": each.key,
@@ -199,7 +200,8 @@ def _tell(report: Report, entry: DatasetEntry, asked: dict[str, Any]) -> None:
     for each in report.findings:
         severity = t(f"severity.{each.severity}")
         mark = t("cli.accepted_mark", severity=severity) if each.code in entry.accepted else severity
-        say(f"\n{mark}  {each.code}  ×{each.count:,}\n  {' '.join(each.problem(report.name).sentences(language()))}")
+        told = joined(each.problem(report.name).sentences(language()), language())
+        say(f"\n{mark}  {each.code}  ×{each.count:,}\n  {told}")
         if each.lines:
             more = " …" if each.count > _PLACES else ""
             say(t("cli.lines", lines=", ".join(each.lines[:_PLACES]) + more))

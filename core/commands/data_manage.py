@@ -105,9 +105,22 @@ def remove(
 
 @app.command("trash")
 @command
-def list_trash(workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption = False) -> None:
-    """List removed data sets and undone versions, the latest first."""
-    found = Registry(open_workspace(workspace)).trash()
+def list_trash(
+    workspace: WorkspaceOption = WORKSPACE,
+    empty: Annotated[bool, typer.Option("--empty", help="Delete for good all that lies there.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List removed data sets and undone versions, the latest first, or delete them for good."""
+    registry, t = Registry(open_workspace(workspace)), translator()
+    found = registry.trash()
+    if empty:
+        size = f"{sum(each.size for each in found) / 1e6:,.2f}"
+        if not (yes or as_json):
+            typer.confirm(t("trash.really", n=len(found), size=size), abort=True, err=True)
+        count = registry.empty_trash()
+        answer({"emptied": count}, as_json, t("trash.emptied", n=count))
+        return
     rows = [
         {"id": each.id, "name": each.name, "removed": each.removed, "rows": each.rows, "size": each.size}
         | {"version": each.version}
@@ -116,7 +129,7 @@ def list_trash(workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption = Fal
     lines = [
         f"{each.id}  {each.rows:>9,}  {time.strftime('%Y-%m-%d %H:%M', time.localtime(each.removed))}" for each in found
     ]
-    answer({"trash": rows}, as_json, "\n".join(lines) or translator()("cli.none_yet"))
+    answer({"trash": rows}, as_json, "\n".join(lines) or t("cli.none_yet"))
 
 
 @app.command("restore")

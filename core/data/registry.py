@@ -349,6 +349,10 @@ class Registry:
         """Return what was removed or undone, the latest first."""
         return trash.listing(self.workspace)
 
+    def empty_trash(self) -> int:
+        """Delete for good what was removed or undone, and return how many sets and versions that were."""
+        return trash.empty(self.workspace)
+
     def restore(self, id: str) -> DatasetEntry:
         """Bring a removed set back, or make an undone version the content of its set again.
 

@@ -123,6 +123,14 @@ def drop(folder: Path, copied: Sequence[Path] = ()) -> None:
         folder.rmdir()
 
 
+def empty(workspace: Workspace) -> int:
+    """Delete for good what lies in the trash; return how many sets and versions that were. What else lies there stays."""
+    folders = [folder for folder, _ in _records(workspace)]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(folders)
+
+
 def free_place(wanted: Path) -> Path:
     """Return the wanted place, or one beside it with a number where it is taken."""
     target, number = wanted, 2

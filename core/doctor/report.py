@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from core.doctor.codes import CODES, Severity
 from core.errors import Problem
+from core.wording import joined
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 LISTED = 1000  # places a finding names; the count tells the rest
@@ -32,7 +33,7 @@ class Example:
 
     def say(self, language: str = "en") -> str:
         """Return what to show: the problem's first two sentences, or the text."""
-        return " ".join(self.problem.sentences(language)[:2]) if self.problem else self.text
+        return joined(self.problem.sentences(language)[:2], language) if self.problem else self.text
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ LISTS = (
     "chat",
     "interview",
     "qa_pairs",
+    "data",
 )
 UNCLEAR = {"guest", "customer", "host", "q", "a"}  # names of people: which of them the model shall be is a choice
 _PARTS = {"history", "prompt", "completion", "response", "chosen", "rejected"}  # may hold messages that are a part only

@@ -15,6 +15,7 @@ from core.data.readers import Row
 from core.data.reading import Reading
 from core.errors import problem
 
+_ODD_ROLES = 0.1  # share of the conversations; chosen by us: of a file of podcasts, nearly all have names for speakers
 _ODD = 20  # places that are kept of rows that the best fit does not cover; chosen by us: nobody looks at more
 
 
@@ -24,7 +25,7 @@ def recognise(rows: Sequence[Row], name: str) -> Recognition:
     A kind fits if some row is one. Where no kind fits all the rows that are of any kind, the file is mixed: then the first
     fit reads each row as what it is, and asks whether that is meant.
     """
-    found = [matches(row.values) for row in rows]
+    found = _with_odd_roles([matches(row.values) for row in rows])
     counts = Counter(each[0].kind if each else "" for each in found)
     in_how_many = Counter(match.key for each in found for match in each)
     by_key: dict[str, list[tuple[Look, Match]]] = {key: [] for key in in_how_many}
@@ -42,6 +43,26 @@ def recognise(rows: Sequence[Row], name: str) -> Recognition:
     covered = {everywhere[0]} if everywhere else set(order)
     odd = [row.place for row, each in zip(rows, found, strict=True) if not covered & {match.key for match in each}]
     return Recognition(tuple(_named(order, fits)), dict(counts), len(rows), tuple(odd[:_ODD]))
+
+
+def _with_odd_roles(found: list[tuple[Match, ...]]) -> list[tuple[Match, ...]]:
+    """Take a few conversations with a speaker whom nobody knows for ones with a wrong role, and not for podcasts.
+
+    Whoever reads such a row says which role it has and what can be done.
+    """
+    in_column: dict[str, Counter[str]] = {}
+    for each in found:
+        for match in each:
+            if match.kind in ("messages", "sharegpt", "podcast"):
+                in_column.setdefault(match.columns["messages"], Counter())[match.kind] += 1
+
+    def usual(match: Match) -> Match:
+        kinds = in_column[match.columns["messages"]] if match.kind == "podcast" else Counter[str]()
+        others = Counter({kind: count for kind, count in kinds.items() if kind != "podcast"})
+        few = others and kinds["podcast"] <= _ODD_ROLES * kinds.total()
+        return replace(match, kind=others.most_common(1)[0][0]) if few else match
+
+    return [tuple(map(usual, each)) for each in found]
 
 
 def _fit(key: str, by_key: dict[str, list[tuple[Look, Match]]], total: int, name: str, within: str) -> Fit:
