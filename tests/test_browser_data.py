@@ -261,13 +261,14 @@ def test_a_set_is_renamed_described_removed_and_restored(server: Server, visitor
     assert registry(server).get("second_name").rows == 6
     page.locator("#data-remove").click()
     page.locator("#data-yes").click()
-    trash = page.locator("#data-trash")
+    done(page, t("data.removed", name="second_name"))
+    trash, count = page.locator("#data-trash"), len(registry(server).trash())
     trash.get_by_role("button", name=t("trash.delete")).click()
     expect(trash.get_by_role("alert")).to_contain_text("MB")
     trash.get_by_role("button", name=t("about.no")).click()
     trash.get_by_role("button", name=t("trash.delete")).click()
     trash.get_by_role("button", name=t("trash.yes")).click()
-    done(page, t("trash.emptied", n=1))
+    done(page, t("trash.emptied", n=count))
     expect(trash).to_contain_text(t("trash.empty"))
     assert registry(server).trash() == []
     visitor.assert_nothing_went_wrong()

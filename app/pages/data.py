@@ -61,6 +61,7 @@ class DataPage:
     listed: Any
     add: AddPanel
     trash: Any
+    emptying: Any  # whether the trash asks if it is to be emptied
     head: Any
     form: identity.IdentityForm
     accept: Any
@@ -79,8 +80,8 @@ class DataPage:
     @property
     def outputs(self) -> list[Any]:
         inside = [each for section in self.sections.values() for each in section.outputs]
-        return [self.listed, self.trash, self.chosen, self.stage.section, self.head, *self.form.outputs, self.accept,
-                self.undo, self.box, self.tabs, *inside]  # fmt: skip
+        return [self.listed, self.trash, self.emptying, self.chosen, self.stage.section, self.head, *self.form.outputs,
+                self.accept, self.undo, self.box, self.tabs, *inside]  # fmt: skip
 
     @property
     def refreshed(self) -> list[Any]:
@@ -122,6 +123,7 @@ def show(studio: Studio, page: DataPage, chosen: str | None, section: str, t: Tr
     updates: dict[Any, Any] = {
         page.listed: data_list.sets(entries, described, entry.name if entry else None, t),
         page.trash: data_list.trashed(studio.registry.trash(), t),
+        page.emptying: False,
         page.chosen: entry.name if entry else None,
         page.box: gr.update(visible=entry is not None),
     }
@@ -169,8 +171,8 @@ def _lay_out(studio: Studio, t: Translator) -> DataPage:
                 for name, module in SECTIONS.items():
                     with gr.Tab(t(f"section.{name}"), id=name, elem_id=f"data-{name}-tab") as shown[name]:
                         sections[name] = module.build(stage)
-    return DataPage(stage, listed, add, trash, head, form, accept, undo, box, tabs, shown, sections, gr.State(None),
-                    gr.Timer(1.0, active=False))  # fmt: skip
+    return DataPage(stage, listed, add, trash, gr.State(False), head, form, accept, undo, box, tabs, shown, sections,
+                    gr.State(None), gr.Timer(1.0, active=False))  # fmt: skip
 
 
 def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
@@ -189,7 +191,8 @@ def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
 
     def tidy(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
         if event.pick in (data_list.EMPTY, data_list.KEEP):
-            return {page.trash: data_list.trashed(studio.registry.trash(), t, event.pick == data_list.EMPTY)}
+            asking = event.pick == data_list.EMPTY
+            return {page.trash: data_list.trashed(studio.registry.trash(), t, asking), page.emptying: asking}
         if event.pick == data_list.REALLY:
             count = studio.registry.empty_trash()
             return stage.finish(values, values[page.chosen], t("trash.emptied", n=count))
@@ -204,7 +207,7 @@ def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
     when(page.trash.click, tidy, stage.inputs, page.outputs, stage.notice, t)
     when(page.form.button.click, fill, {*stage.inputs, *page.form.inputs}, page.outputs, stage.notice, t)
     when(page.accept.click, accept, stage.inputs, page.outputs, stage.notice, t)
-    watched = {*stage.inputs, page.seen, stage.work.job, page.add.job.job}
+    watched = {*stage.inputs, page.seen, page.emptying, stage.work.job, page.add.job.job}
     when(page.timer.tick, tick, watched, page.watched, stage.notice, t, toast=False)
     for name, tab in page.shown.items():
         when(tab.select, _opening(studio, page, name, t), stage.inputs, page.outputs, stage.notice, t)
@@ -248,7 +251,8 @@ def _news(studio: Studio, page: DataPage, values: Mapping[Any, Any], t: Translat
     if ended or registry_changed or gone:
         fresh = show(studio, page, chosen, section, t)
         if not ended and chosen == values[page.chosen]:
-            for typed in getattr(page.sections.get(section), "typed", ()):
+            asked = (page.trash, page.emptying) if values[page.emptying] else ()
+            for typed in (*asked, *getattr(page.sections.get(section), "typed", ())):
                 fresh.pop(typed, None)
         updates |= fresh
         if section != values[page.stage.section]:
