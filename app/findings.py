@@ -20,12 +20,12 @@ def report(found: Report, accepted: Collection[str], t: Translator, *, may_fix: 
     if not found.findings:
         return f'{_summary(found, t)}<p class="good">{escape(t("findings.none"))}</p>{_figures(found, t)}'
     shown = "".join(
-        _finding(each, found.name, each.code in accepted, t, may_fix, may_accept) for each in found.findings
+        _finding(each, found.name, each.is_accepted(accepted), t, may_fix, may_accept) for each in found.findings
     )
-    waiting = found.open_warnings(frozenset(accepted))
+    waiting = found.open_warnings(accepted)
     button = ""
     if may_accept and len(waiting) > 1:
-        codes = ",".join(each.code for each in waiting)
+        codes = ",".join(each.accepting for each in waiting)
         text = t("findings.accept_all", n=len(waiting))
         button = f'<p class="foot">{_button(f"accept:{codes}", text)}</p>'
     return f'{_summary(found, t)}<div class="findings">{shown}</div>{button}{_figures(found, t)}'
@@ -65,7 +65,7 @@ def _finding(
         label = t(f"doctor.fix.{found.fix}")
         buttons.append(_button(f"fix:{found.code}", label, t("findings.fix_of", fix=label, what=what)))
     if found.severity == "warning" and may_accept and not accepted:
-        buttons.append(_button(f"accept:{found.code}", t("findings.accept"), t("findings.accept_of", what=what)))
+        buttons.append(_button(f"accept:{found.accepting}", t("findings.accept"), t("findings.accept_of", what=what)))
     done = f'<span class="pill">{escape(t("findings.accepted"))}</span>' if accepted else ""
     count = f"{found.count:,}"
     times = "" if count in what else f' <span class="count">{escape(t("findings.count", n=count))}</span>'

@@ -141,7 +141,7 @@ def test_a_broken_file_is_told_line_by_line_and_its_good_rows_can_be_kept(studio
 
 def test_a_file_is_mended_while_it_is_added(studio: Studio) -> None:
     file = studio.file("bad.jsonl", [*ROWS, {"instruction": "Who are you?", "output": "I am {{name}}."}])
-    assert "studio data add bad.jsonl --fix fill --value" in studio("check", file, code=1).stderr
+    assert f"studio data add {file} --fix fill --value" in studio("check", file, code=1).stderr
     assert studio.json("add", file, "--fix", "fill", "--value", "name=Lumen")["errors"] == []
     record = studio.json("show", "bad", "--start", "41")["shown"][0]["record"]
     assert record["messages"][1]["content"] == "I am Lumen."
@@ -328,7 +328,7 @@ def test_a_check_tells_commands_that_work_as_they_are_written(studio: Studio) ->
     file = studio.file("mine.jsonl", [*ROWS, long, ROWS[0]])
     asked = ("--model", "data/starter", "--cutoff-len", "256")
     told = studio("check", file, *asked).stderr
-    assert "studio data add mine.jsonl --fix drop_duplicates\n" in told
+    assert f"studio data add {file} --fix drop_duplicates\n" in told
     assert "studio data fix mine drop_long --model data/starter --cutoff-len 256\n" in told
     studio("add", file, "--fix", "drop_duplicates")
     studio("fix", "mine", "drop_long", *asked)
@@ -363,3 +363,15 @@ def test_what_is_no_finding_cannot_be_accepted(mine: Studio) -> None:
 @pytest.mark.parametrize("task", ["check", "xray"])
 def test_a_cutoff_below_one_token_is_refused(mine: Studio, task: str) -> None:
     mine(task, "mine", "--cutoff-len", "0", code=2)
+
+
+def test_a_check_of_a_file_tells_how_it_was_read_in_the_commands_that_mend_it(studio: Studio) -> None:
+    rows = [{"question": f"What is {n}?", "answer": [f"It is {n}.", "{{x}}"]} for n in range(20)]
+    file = studio.file("my answers.jsonl", rows)
+    told = studio("check", file, "--format", "qa", "--option", "answers=each", code=1).stderr
+    assert f"studio data add '{file}' --format qa --option answers=each --fix fill" in told
+
+
+def test_what_depends_on_the_run_is_accepted_for_so_many_rows(mine: Studio) -> None:
+    assert mine.json("accept", "mine", "truncated=3")["accepted"] == ["truncated=3"]
+    assert codes(mine.json("accept", "mine", "truncated=x", code=2)) == ["usage.finding"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,43 @@ def test_another_question_makes_only_what_it_concerns_anew(tmp_path):
     assert "truncated" in codes(report(workspace, entry, model=model, cutoff_len=8))
     assert "truncated" not in codes(report(workspace, entry, model=model, cutoff_len=640))
     assert new_files(model=model, cutoff_len=640, against=[tests]) == 0
+    assert new_files(model=model, cutoff_len=640, system_prompt="Be kind.") == 1
+    (model / "special_tokens_map.json").write_text("{}")
+    assert new_files(model=model, cutoff_len=640) == 1
+    assert new_files(against=[replace(tests, name="quiz")]) == 2  # the report names it
+    assert new_files() == 0
+    entry = replace(entry, name="exam_test")  # few rows are enough for a test
+    assert new_files() == 1
+    letters = tmp_path / "mine.parts"
+    for made in ("t" * 50 + "e" * 10, "t" * 40 + "e" * 20):
+        letters.write_text(made, encoding="ascii")
+        counts = (made.count("t"), 0, made.count("e"))
+        entry = replace(entry, parts=Parts(letters, *counts, 7, (0.9, 0.05, 0.05)))
+        assert new_files() == 4
+
+
+def test_thorough_means_that_the_texts_were_compared_with_the_tests_too(tmp_path):
+    workspace = Workspace.at(tmp_path / "w")
+    entry = a_set(tmp_path, [qa("a", "b")])
+    tests = a_set(tmp_path, [qa("x", "y")], "mine_test")
+    report(workspace, entry)
+    report(workspace, entry, against=[tests], thorough=False)
+    assert not cached(workspace, entry, against=[tests]).thorough
+    report(workspace, entry, against=[tests])
+    assert cached(workspace, entry, against=[tests]).thorough
+
+
+def test_two_folders_do_not_share_a_report(tmp_path):
+    workspace = Workspace.at(tmp_path / "w", (tmp_path,))
+    found = []
+    for name, count in (("one", 60), ("two", 5)):
+        (tmp_path / name).mkdir()
+        rows = [json.dumps(qa(f"What is {n}?", f"It is {n}, of course.")) for n in range(count)]
+        (tmp_path / name / "a.jsonl").write_text("\n".join(rows), encoding="utf-8")
+        found.append(report(workspace, Registry(workspace).candidate(tmp_path / name)).rows)
+    assert found == [60, 5]
+    (tmp_path / "two" / "b.jsonl").write_text(json.dumps(qa("x", "y")), encoding="utf-8")
+    assert report(workspace, Registry(workspace).candidate(tmp_path / "two")).rows == 6
 
 
 def test_a_token_of_the_model_is_found_beside_those_of_the_known_families(tmp_path):

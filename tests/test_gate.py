@@ -12,6 +12,7 @@ from core.data.registry import Registry
 from core.doctor.examine import report
 from core.errors import DataError
 from core.evaluate.prepare import rows_asked
+from core.prompts.store import PromptStore
 from core.runs.directory import listing
 from core.settings import from_dict, load_recipe
 from core.train.gate import accept, look
@@ -120,12 +121,68 @@ def test_the_models_tokenizer_and_the_cutoff_of_the_run_are_asked(workspace):
     assert [each.code for each in look(workspace, narrow)[0].open] == ["truncated"]
 
 
+def test_the_system_prompt_and_the_models_context_count(workspace):
+    long = [{"instruction": f"Tell me {n}", "output": " ".join(map(str, range(n)))} for n in range(100, 110)]
+    add(workspace, "long", [*ROWS, *long])
+    build_tiny_model(workspace.models / "short", context=256)
+    PromptStore(workspace).save("wordy", "Be kind. " * 40)
+    base = {"model": {"path": "models/tiny"}, "data": {"train": ["long"]}, "batch": {"cutoff_len": 512}}
+    assert look(workspace, from_dict(base))[0].open == ()
+    short = from_dict({**base, "model": {"path": "models/short"}})
+    assert [(each.code, each.values["cutoff"]) for each in look(workspace, short)[0].open] == [("truncated", 256)]
+    wordy = from_dict({**base, "prompt": {"name": "wordy"}})
+    assert [each.code for each in look(workspace, wordy)[0].open] == ["truncated"]
+
+
+def test_control_tokens_that_only_this_model_has_are_told(workspace):
+    model = build_tiny_model(workspace.models / "own")
+    for file in (model / "tokenizer.json", model / "tokenizer_config.json"):
+        file.write_text(file.read_text().replace("<|endoftext|>", "<extra_0>"))
+    add(workspace, "signs", [*ROWS, {"instruction": "What is <extra_0>?", "output": "A sign."}])
+    assert look(workspace, settings(["signs"]))[0].open == ()
+    chosen = from_dict({"model": {"path": "models/own"}, "data": {"train": ["signs"]}})
+    assert [each.accepting for each in look(workspace, chosen)[0].open] == ["control_tokens=1"]
+
+
+def test_what_depends_on_the_run_is_accepted_for_no_more_rows(workspace):
+    long = [{"instruction": f"Tell me {n}", "output": " ".join(map(str, range(n)))} for n in range(70, 110)]
+    add(workspace, "long", [*ROWS, *long])
+
+    def chosen(cutoff):
+        return from_dict(
+            {"model": {"path": "models/tiny"}, "data": {"train": ["long"]}, "batch": {"cutoff_len": cutoff}}
+        )
+
+    before = look(workspace, chosen(300))
+    accept(workspace, before)
+    assert look(workspace, chosen(300))[0].open == ()
+    assert look(workspace, chosen(320))[0].open == ()  # fewer rows are too long
+    (more,) = look(workspace, chosen(280))[0].open
+    assert (more.code, more.count > before[0].open[0].count) == ("truncated", True)
+
+
+def test_a_tokenizer_that_changes_is_read_again(workspace):
+    add(workspace, "clean", ROWS)
+    before = look(workspace, settings(["clean"]))[0].report
+    template = workspace.models / "tiny" / "chat_template.jinja"
+    template.write_text(template.read_text().replace("+ message['role'] +", "+ message['role'] + ' says: ' * 60 +"))
+    narrow = from_dict({"model": {"path": "models/tiny"}, "data": {"train": ["clean"]}, "batch": {"cutoff_len": 512}})
+    with pytest.raises(DataError, match="longer than the longest allowed"):
+        plan(workspace, narrow)
+    assert before.errors == ()
+
+
 def test_a_large_set_that_nobody_looked_into_says_so_until_somebody_does(workspace, monkeypatch):
     monkeypatch.setattr("core.train.gate.THOROUGH_UP_TO", 50)
     entry = add(workspace, "large", COPIES)
-    chosen = settings(["large"])
-    assert [each.code for each in look(workspace, chosen)[0].open] == ["duplicates", "not_checked"]
-    report(workspace, entry)  # as "Check" on the Data page does
+    tests = [add(workspace, f"{name}_test", [{"instruction": f"{name}?", "output": "Yes."}]) for name in ("a", "b")]
+    chosen = settings(["large"], ["b_test", "a_test"])
+    opened = look(workspace, chosen)[0].open
+    assert [each.code for each in opened] == ["not_checked", "duplicates"]
+    assert "`studio data check large --against b_test --against a_test`" in opened[0].problem("large").say("en")
+    report(workspace, entry)
+    assert [each.code for each in look(workspace, chosen)[0].open] == ["not_checked", "duplicates"]
+    report(workspace, entry, against=tests)  # as "Check" on the Data page does, in whatever order
     assert [each.code for each in look(workspace, chosen)[0].open] == ["duplicates"]
 
 
@@ -180,7 +237,7 @@ def test_the_starter_recipe_needs_no_acceptance(workspace):
     known = {
         names[0]: ["near_duplicates"],
         "desk": ["near_duplicates"],
-        "general": ["contamination", "near_duplicates"],
+        "general": ["contamination=2", "near_duplicates"],
     }
     assert accepted(prepare(workspace, chosen)) == {name: {"accepted": codes} for name, codes in known.items()}
     assert not plan(workspace, chosen).warnings

@@ -12,7 +12,7 @@ from app.data.stage import Stage
 from app.datasets import checked, kept, quick
 from app.parts import choice, picking, when
 from core.data.registry import DatasetEntry
-from core.doctor.codes import CODES
+from core.doctor.codes import CODES, is_acceptance
 from core.errors import DataError, problem
 
 
@@ -66,10 +66,10 @@ def wire(stage: Stage, section: FindingsSection) -> None:
     def act(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
         kind, _, named = str(event.pick).partition(":")
         entry = stage.entry(values)
-        codes = [each for each in named.split(",") if each in CODES]
+        codes = [each for each in named.split(",") if is_acceptance(each)]
         if kind == "fix":
             return stage.start("fix", name=entry.name, codes=codes, **asked(values))
-        registry.accept_findings(entry.name, [each for each in codes if CODES[each][0] != "error"])
+        registry.accept_findings(entry.name, [each for each in codes if CODES[each.partition("=")[0]][0] != "error"])
         return stage.finish(values, entry.name, t("findings.accepted_done", name=entry.name))
 
     inputs = {*stage.inputs, *section.closer}

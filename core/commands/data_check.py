@@ -1,5 +1,6 @@
 """`studio data recognise, check, fix, accept, verify`: what a file is, what is wrong with it, and what to do about that."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from core.curate import checking
 from core.data import info_file
 from core.data.entry import parse
 from core.data.registry import INFO, DatasetEntry, Registry
-from core.doctor.codes import CODES
+from core.doctor.codes import CODES, is_acceptance
 from core.doctor.fixes import FIXES
 from core.doctor.report import Finding, Report
 from core.errors import Problem, SettingsError, StudioError, problem
@@ -109,7 +110,9 @@ def check_set(
     if prompt:
         asked["system_prompt"] = PromptStore(place).get(prompt).text
     entry, report = listened(checking.examined, place, **subject, **asked, formatting=formatting, options=pairs(option))
-    _tell(report, entry, {"model": model, "cutoff-len": cutoff_len, "prompt": prompt, "against": against})
+    read = (f" --format {formatting}" if formatting else "") + "".join(f" --option {each}" for each in option or ())
+    given = {"model": model, "cutoff-len": cutoff_len, "prompt": prompt, "against": against}
+    _tell(report, entry, given, entry.name if registered else f"{shlex.quote(name)}{read}")
     texts = [_told(each, entry.name, entry.accepted) for each in report.findings]
     values = {
         "name": name,
@@ -149,21 +152,25 @@ def fix_set(
 @command
 def accept_findings(
     name: str,
-    codes: Annotated[list[str] | None, typer.Argument(help="Warnings; default: all there are now.")] = None,
+    codes: Annotated[
+        list[str] | None, typer.Argument(help="Warnings, or WARNING=ROWS; default: all there are now.")
+    ] = None,
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
     """Accept warnings of a data set for exactly its present content, so that a training may start."""
     place = open_workspace(workspace)
-    unknown = sorted(set(codes or ()) - set(CODES))
+    unknown = [each for each in codes or () if not is_acceptance(each)]
     if unknown:
         raise SettingsError(problem("usage.finding", value=unknown[0], known=", ".join(CODES)))
     if not codes:
         _, report = listened(checking.examined, place, name=name)
-        codes = [each.code for each in report.warnings]
+        codes = [each.accepting for each in report.warnings]
     entry = Registry(place).accept_findings(name, codes)
     accepted = sorted(entry.accepted)
-    answer({"name": name, "accepted": accepted}, as_json, translator()("cli.accepted", codes=", ".join(accepted)))
+    answer(
+        {"name": name, "accepted": accepted}, as_json, translator()("cli.accepted", codes=", ".join(accepted) or "–")
+    )
 
 
 @app.command("verify")
@@ -191,15 +198,18 @@ def verify(
     answer({"verified": chosen}, as_json, translator()("cli.verified", n=len(chosen)))
 
 
-def _tell(report: Report, entry: DatasetEntry, asked: dict[str, Any]) -> None:
-    """Say each finding in its sentences, with the lines, the first example and the command that mends it as `asked`."""
+def _tell(report: Report, entry: DatasetEntry, asked: dict[str, Any], subject: str) -> None:
+    """Say each finding in its sentences, with the lines, the first example and the command that mends it as `asked`.
+
+    `subject` is the name of the set, or the file as a person named it with what says how it is read.
+    """
     t = translator()
     if report.findings:
         counts = {"errors": len(report.errors), "warnings": len(report.warnings), "rows": f"{report.rows:,}"}
         say(t("cli.report", score=report.score, **counts))
     for each in report.findings:
         severity = t(f"severity.{each.severity}")
-        mark = t("cli.accepted_mark", severity=severity) if each.code in entry.accepted else severity
+        mark = t("cli.accepted_mark", severity=severity) if each.is_accepted(entry.accepted) else severity
         told = joined(each.problem(report.name).sentences(language()), language())
         say(f"\n{mark}  {each.code}  ×{each.count:,}\n  {told}")
         if each.lines:
@@ -210,8 +220,8 @@ def _tell(report: Report, entry: DatasetEntry, asked: dict[str, Any]) -> None:
         if each.fix and not entry.sample:  # samples stay as they are
             needs = _options(FIXES[each.fix].needs, asked)
             later = entry.made or "model" in needs or "against" in needs  # `add` asks for neither
-            key, subject = ("cli.fix", entry.name) if later else ("cli.fix_file", entry.file.name)
-            say(t(key, name=subject, fix=each.fix + needs))
+            say(t("cli.fix", name=entry.name, fix=each.fix + needs) if later else
+                t("cli.fix_file", name=subject, fix=each.fix + needs))  # fmt: skip
 
 
 def _options(needs: Sequence[str], asked: dict[str, Any]) -> str:
@@ -226,7 +236,7 @@ def _options(needs: Sequence[str], asked: dict[str, Any]) -> str:
 
 def _told(finding: Finding, name: str, accepted: frozenset[str]) -> dict[str, Any]:
     problem = finding.problem(name)
-    said = {"text": problem.say(language()), "accepted": finding.code in accepted}
+    said = {"text": problem.say(language()), "accepted": finding.is_accepted(accepted)}
     return {**finding.to_dict(), **said}
 
 

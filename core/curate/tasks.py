@@ -84,7 +84,7 @@ def folder(workspace: Workspace, listener: Listener, *, folder: str, prefix: str
 
     listener.phase("adding")
     added, problems = add_folder(Registry(workspace), Path(folder), prefix=prefix, progress=listener)
-    with suppress(Cancelled):
+    with suppress(Cancelled, KeyboardInterrupt):
         for entry in added:
             checking.check(workspace, listener, name=entry.name, thorough=entry.rows <= THOROUGH_UP_TO)
     return {"datasets": [described(entry) for entry in added], "problems": [each.to_dict() for each in problems]}
@@ -97,7 +97,7 @@ def then_checked(remake: Callable[..., dict[str, Any]]) -> Callable[..., dict[st
     def done(workspace: Workspace, listener: Listener, **values: Any) -> dict[str, Any]:
         made = remake(workspace, listener, **values)
         rows = Registry(workspace).get(made["name"]).rows
-        with suppress(Cancelled):
+        with suppress(Cancelled, KeyboardInterrupt):
             checking.check(workspace, listener, name=made["name"], thorough=rows <= THOROUGH_UP_TO)
         return made
 

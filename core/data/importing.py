@@ -9,11 +9,12 @@ import shutil
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 import orjson
 
@@ -27,6 +28,7 @@ from core.data.formats import (
     Recognition,
     RowError,
     converter,
+    questions_of,
     recognise,
     records,
     spread,
@@ -43,6 +45,7 @@ from core.workspace import Workspace, require_space
 
 KEPT = (".json", ".jsonl", ".csv", ".tsv")
 _BLOCK = 1 << 20  # bytes copied at once
+_SPARE, _SPACE_EVERY = 50_000_000, 1000  # bytes that stay free while rows are spread, looked at every so many rows
 _SCRATCH = ".incoming-"
 _STALE = (
     86_400  # seconds after which what a killed import left behind is swept away; chosen by us: no import takes a day
@@ -149,6 +152,9 @@ def reading_for(
         chosen_format = formatting or ("sharegpt" if "messages" in columns or tags else "alpaca")
         if chosen_format not in ("alpaca", "sharegpt"):
             raise DataError(problem("data.bad_entry", name, key="formatting", wanted="alpaca | sharegpt"))
+        if options and chosen_format == "alpaca" and {"prompt", "response"} <= columns.keys():
+            check_options(questions_of(sample_rows(file), columns, file.name), options, file.name)
+            return Reading("columns", {**columns, **options}), ""
         return Reading(chosen_format, {**columns, **tags}), ""
     fit = told(file, formatting, options)
     return Reading(fit.reading.format, {**fit.reading.options, **columns}), fit.kind
@@ -181,22 +187,34 @@ def chosen(recognition: Recognition, columns: str, name: str, wanted: str | None
     if len(fits) > 1:
         raise DataError(problem("data.ambiguous", name, readings=", ".join(map(_named, fits))))
     fit = fits[0]
-    known_options = {*(question.key for question in fit.questions), *fit.reading.options}
-    unknown = sorted(set(options) - known_options)
-    if unknown:
-        wanted_keys = ", ".join(sorted(known_options)) or "–"
-        raise DataError(problem("data.bad_entry", name, key=f"options.{unknown[0]}", wanted=wanted_keys))
-    for question in fit.questions:  # the words of classes are a person's own
-        free = question.key.endswith("words") or question.key not in options
-        if not free and options[question.key] not in question.choices:
-            listed = " | ".join(question.choices)
-            raise DataError(problem("data.bad_entry", name, key=f"options.{question.key}", wanted=listed))
+    check_options(fit.questions, options, name, fit.reading.options)
     answers = {question.key: question.default for question in fit.questions if question.default is not None}
     answers |= options
     open_questions = [question for question in fit.questions if question.key not in answers]
     if open_questions:
         raise DataError(*(each for asked in open_questions for each in (_undecided(asked, fit.kind, name), asked.why)))
     return Fit(fit.kind, Reading(fit.reading.format, {**fit.reading.options, **answers}), fit.share, fit.why, ())
+
+
+def check_options(
+    questions: Sequence[Question], options: Mapping[str, str], name: str, others: Collection[str] = ()
+) -> None:
+    """Check that each option answers a question, with one of its choices, or is one of the `others`.
+
+    Raises:
+        DataError: `data.bad_entry`, with what there is.
+    """
+    known = {*(question.key for question in questions), *others}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise DataError(
+            problem("data.bad_entry", name, key=f"options.{unknown[0]}", wanted=", ".join(sorted(known)) or "–")
+        )
+    for question in questions:  # the words of classes are a person's own
+        free = question.key.endswith("words") or question.key not in options
+        if not free and options[question.key] not in question.choices:
+            listed = " | ".join(question.choices)
+            raise DataError(problem("data.bad_entry", name, key=f"options.{question.key}", wanted=listed))
 
 
 def _undecided(asked: Question, kind: str, name: str) -> Problem:
@@ -232,14 +250,18 @@ def _usable_rows(
     rows = _lettered(iter_rows(brought.file, problems, progress), brought.letters)
     with target.open("wb") as out:
         for letter, whole in rows:
+            told = problems.count  # of a row that was spread, what is wrong is told once
             for row in spread([whole], reading):
+                place = f"{row.file or brought.file.name}:{row.place}"
                 try:
                     read(row)
                 except RowError as error:
-                    problems.add(error.code, f"{row.file or brought.file.name}:{row.place}", **error.values)
+                    if problems.count == told:
+                        problems.add(error.code, place, **error.values)
                 else:
-                    out.write(orjson.dumps(row.values) + b"\n")
-                    letters.append(letter)
+                    letters.append(letter if _write(row, out, place, problems) else "")
+            if len(letters) % _SPACE_EVERY == 0:
+                require_space(target.parent, _SPARE, target.name)
     return Incoming(target, "".join(letters))
 
 
@@ -282,16 +304,23 @@ def _as_jsonl(file: Path, target: Path, progress: Progress) -> Incoming:
     files: dict[str, int] = {}  # in the order of the rows
     with target.open("wb") as out:
         for row in iter_rows(file, problems, progress):
-            try:
-                out.write(orjson.dumps(row.values) + b"\n")
-            except TypeError as error:  # a number of more than 64 bits, a value that only Parquet has
-                problems.add("data.not_json", f"{file.name}:{row.place}", reason=str(error))
+            _write(row, out, f"{file.name}:{row.place}", problems)
             files[row.file] = files.get(row.file, 0) + 1
     problems.stop_if_any()
     if target.stat().st_size == 0:
         raise DataError(problem("data.no_rows", file.name))
     letters = letters_by_file(files)
     return Incoming(target, "".join(letters[name] * rows for name, rows in files.items()) if letters else "")
+
+
+def _write(row: Row, out: BinaryIO, place: str, problems: Problems) -> bool:
+    """Write a row as a line of JSON and tell whether that could be done."""
+    try:
+        out.write(orjson.dumps(row.values) + b"\n")
+    except TypeError as error:  # a number of more than 64 bits, a value that only Parquet has
+        problems.add("data.not_json", place, reason=str(error))
+        return False
+    return True
 
 
 def stem_of(file: Path) -> str:

@@ -30,6 +30,7 @@ from core.workspace import PROJECT, Workspace, checked_name, require_space, slug
 
 __all__ = ["INFO", "DatasetEntry", "Registry", "sha1_of"]
 ACCEPTED = "accepted.json"
+SPREAD_ENTRY = "first | longest | all | together"
 
 
 def sha1_of(file: Path) -> str:
@@ -368,13 +369,18 @@ class Registry:
 
     def _parsed(self, name: str, values: Any, source: Path, accepted: Mapping[str, Any]) -> DatasetEntry:
         sha1 = values.get("file_sha1") if isinstance(values, dict) else None
-        codes = frozenset(accepted.get(sha1, ())) if isinstance(sha1, str) else frozenset()
-        return parse(self.workspace, name, values, source.parent, source == self._samples, codes)
+        codes = frozenset(accepted.get(sha1.lower(), ())) if isinstance(sha1, str) else frozenset()
+        entry = parse(self.workspace, name, values, source.parent, source == self._samples, codes)
+        if spreads(entry.reading):  # the rows of a registered set are spread already
+            return replace(entry, problem=problem("data.bad_entry", name, key="options", wanted=SPREAD_ENTRY))
+        return entry
 
     def _entry_of(self, file: Path, name: str) -> DatasetEntry | None:
-        """Return the own entry of this name, if `file` is its present content."""
+        """Return the own entry of this name, if `file` is its present content, or the same."""
         entry = self.entries().get(name)
-        return entry if entry is not None and entry.problem is None and entry.file == file else None
+        if entry is None or entry.problem is not None:
+            return None
+        return entry if entry.file == file or sha1_of(file) == entry.sha1 else None
 
     def _content(self, file: Path, reading: Reading, progress: Progress) -> dict[str, Any]:
         """Return what an entry says of the rows of a file, all of which were read and converted."""

@@ -73,3 +73,11 @@ CODES: dict[str, tuple[Severity, str | None]] = {
     "raft_question_in_passage": ("note", None),
     "raft_no_oracle": ("note", None),
 }
+# What depends on the model, the prompt, the cutoff or the test sets as well: accepted for so many rows, and not for ever.
+BESIDE_CONTENT = frozenset({"truncated", "no_stop_token", "control_tokens", "contamination"})
+
+
+def is_acceptance(text: str) -> bool:
+    """Tell whether a text is `CODE` or `CODE=N`, as warnings are accepted."""
+    code, equals, limit = text.partition("=")
+    return code in CODES and (not equals or limit.isdecimal())

@@ -17,9 +17,10 @@ from core.data.entry import DatasetEntry
 from core.data.problems import Problems
 from core.doctor.checks import Asked, Part, checks_for, parts_of
 from core.doctor.report import LISTED, Finding, Report, in_order
-from core.doctor.source import RowError, file_key, rows_of, seen_of
+from core.doctor.source import RowError, file_key, is_test_set, rows_of, seen_of
 from core.doctor.structure import Leakage, Structure, changed, unreadable
 from core.progress import Progress, silent
+from core.render.model_files import state_of
 from core.workspace import Workspace
 
 VERSION = 3  # of the checks; a new one makes every report anew
@@ -68,11 +69,11 @@ def report(
     asked = Asked(model, system_prompt, cutoff_len, tuple(against))
     parts = parts_of(entry, asked, thorough)
     found = _kept(workspace, entry, asked, parts)
-    missing = [part for part in parts if part not in found]
+    missing = {part: _file(workspace, entry, asked, part) for part in parts if part not in found}
     if missing:
-        made = _look(entry, asked, missing, progress)
-        for part, each in made.items():
-            _write(_file(workspace, entry, asked, part), each)
+        made = _look(entry, asked, [*missing], progress)
+        for part, file in missing.items():  # named before the look: what changed meanwhile is looked at again
+            _write(file, made[part])
         found |= made
     return _joined(entry.name, {part: found[part] for part in parts})
 
@@ -86,7 +87,10 @@ def cached(
     cutoff_len: int | None = None,
     against: Sequence[DatasetEntry] = (),
 ) -> Report | None:
-    """Return what was found before; None if not even the quick look was taken. `thorough` says if the texts were read."""
+    """Return what was found before; None if not even the quick look was taken.
+
+    `thorough` of the report says whether the texts were read, and compared with the test sets.
+    """
     asked = Asked(model, system_prompt, cutoff_len, tuple(against))
     found = _kept(workspace, entry, asked, parts_of(entry, asked, thorough=True))
     return _joined(entry.name, found) if set(parts_of(entry, asked, thorough=False)) <= set(found) else None
@@ -154,11 +158,13 @@ def _kept(workspace: Workspace, entry: DatasetEntry, asked: Asked, parts: Iterab
 
 def _file(workspace: Workspace, entry: DatasetEntry, asked: Asked, part: Part) -> Path:
     key: dict[str, Any] = {"version": VERSION, "part": part, "entry": _identity(entry)}
+    if part == "structure":
+        key["test"] = is_test_set(entry)
     if part in ("leakage", "contamination"):
-        key["against"] = [_identity(each) for each in asked.against]
+        key["against"] = sorted([each.name, *_identity(each)] for each in asked.against)
     if part == "tokens" and asked.model:
         key |= {
-            "model": _model_identity(asked.model),
+            "model": state_of(asked.model),
             "system_prompt": asked.system_prompt,
             "cutoff_len": asked.cutoff_len,
         }
@@ -168,14 +174,9 @@ def _file(workspace: Workspace, entry: DatasetEntry, asked: Asked, part: Part) -
 
 def _identity(entry: DatasetEntry) -> list[Any]:
     """Return what the rows of an entry depend on. Size and time of the file tell an edit behind the registry's back."""
-    status = file_key(entry.file) if entry.file.is_file() else None
+    status = file_key(entry.file) if entry.file.exists() else None
     letters = hashlib.sha256(entry.parts.letters().encode()).hexdigest() if entry.parts else ""
     return [entry.sha1, status, entry.reading.format, sorted(entry.reading.options.items()), letters]
-
-
-def _model_identity(folder: Path) -> list[Any]:
-    names = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json")
-    return [[name, file_key(folder / name)] for name in names if (folder / name).is_file()]
 
 
 def _read(file: Path) -> Report | None:

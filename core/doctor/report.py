@@ -5,10 +5,11 @@ those of every other problem. The score is a summary for sorting and never shown
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from core.doctor.codes import CODES, Severity
+from core.doctor.codes import BESIDE_CONTENT, CODES, Severity
 from core.errors import Problem
 from core.wording import joined
 
@@ -51,6 +52,16 @@ class Finding:
     def problem(self, name: str = "") -> Problem:
         """Return the finding as a problem of the data set `name`, for its sentences."""
         return Problem(f"doctor.{self.code}", name, {"count": self.count, "name": name, **self.values})
+
+    @property
+    def accepting(self) -> str:
+        """What a person accepts with it: the code, and of what depends on more than the content, how many rows at most."""
+        return f"{self.code}={self.count}" if self.code in BESIDE_CONTENT else self.code
+
+    def is_accepted(self, accepted: Collection[str]) -> bool:
+        """Tell whether it is among what was accepted: `CODE`, or `CODE=N` for no more than N rows."""
+        limits = [int(each.partition("=")[2]) for each in accepted if each.startswith(f"{self.code}=")]
+        return self.code in accepted or any(self.count <= limit for limit in limits)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -103,9 +114,9 @@ class Report:
     def warnings(self) -> tuple[Finding, ...]:
         return self.of("warning")
 
-    def open_warnings(self, accepted: frozenset[str]) -> tuple[Finding, ...]:
-        """Return the warnings whose codes were not accepted."""
-        return tuple(each for each in self.warnings if each.code not in accepted)
+    def open_warnings(self, accepted: Collection[str]) -> tuple[Finding, ...]:
+        """Return the warnings that were not accepted."""
+        return tuple(each for each in self.warnings if not each.is_accepted(accepted))
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values; `score` and `level` are told as well, for whoever reads the JSON alone."""

@@ -127,10 +127,10 @@ def is_test_set(entry: DatasetEntry) -> bool:
     return entry.name.endswith("_test") or entry.name == "test"
 
 
-def file_key(file: Path) -> tuple[int, int]:
-    """Return size and time of change: what tells that a file was edited behind the registry's back."""
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns
+def file_key(file: Path) -> list[tuple[str, int, int]]:
+    """Return size and time of change, of a folder those of all its files: what tells that something was edited."""
+    files = sorted(each for each in file.rglob("*") if each.is_file()) if file.is_dir() else [file]
+    return [(str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files]
 
 
 def learnt_turns(record: Record) -> int:

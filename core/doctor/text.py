@@ -7,7 +7,7 @@ from typing import Any
 from core.doctor.mojibake import repaired
 from core.doctor.report import Finding, Tally, excerpt, percent
 from core.doctor.source import Seen
-from core.progress import Progress
+from core.progress import Progress, silent
 from core.records import Text
 
 _MANY = 0.01  # share of rows from which a few odd ones are worth a warning
@@ -91,21 +91,31 @@ class ControlTokens:
     """Control tokens of the known families of models in the texts, and `own` ones of the chosen tokenizer."""
 
     def __init__(self, own: Iterable[str] = ()) -> None:
-        names = "|".join(re.escape(each) for each in sorted(own, key=len, reverse=True) if len(each) > 2)
+        others = [each for each in own if len(each) > 2 and not CONTROL_TOKEN.fullmatch(each)]
+        names = "|".join(re.escape(each) for each in sorted(others, key=len, reverse=True))
         self._own = re.compile(names) if names else None
         self._tally = Tally("control_tokens")
         self._names: set[str] = set()
 
+    @property
+    def has_own(self) -> bool:
+        """Whether the tokenizer has some that are not of a known family."""
+        return self._own is not None
+
     def see(self, seen: Seen) -> None:
-        for _, text in seen.texts:
+        self.look(seen.place, [text for _, text in seen.texts])
+
+    def look(self, place: str, texts: Iterable[str]) -> None:
+        """Look at the texts of one row."""
+        for text in texts:
             signs = "<" in text or "[" in text
             found = (CONTROL_TOKEN.search(text) if signs else None) or (self._own and self._own.search(text))
             if found:
                 self._names.add(found[0].strip())
-                self._tally.add(seen.place, excerpt(text, found.start()))
+                self._tally.add(place, excerpt(text, found.start()))
                 break
 
-    def findings(self, rows: int, progress: Progress) -> Iterable[Finding]:
+    def findings(self, rows: int, progress: Progress = silent) -> Iterable[Finding]:
         if self._tally.count:
             yield self._tally.finding(names=_listed(self._names), share=percent(self._tally.count, rows))
 

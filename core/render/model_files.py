@@ -73,6 +73,16 @@ def read_templates(folder: Path, settings: dict[str, Any]) -> dict[str, str]:
     return {"default": given} if isinstance(given, str) else {}
 
 
+_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json",
+          "chat_template.jinja")  # fmt: skip
+
+
+def state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, size and time of change of the files that decide how text becomes tokens: the key of what is kept."""
+    files = [*(folder / name for name in _FILES), *sorted(folder.glob("additional_chat_templates/*.jinja"))]
+    return tuple((each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in files if each.is_file())
+
+
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Return the object in a JSON file of a model folder, {} if there is no such file."""
     file = folder / name

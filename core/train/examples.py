@@ -12,6 +12,7 @@ from core.data.registry import DatasetEntry
 from core.errors import DataError, problem
 from core.models import folder as models
 from core.records import Conversation
+from core.render.model_files import state_of
 from core.render.tokenizer import ChatTokenizer, Example
 
 MOST_VALIDATION = 256  # rows; chosen by us: a loss over 256 rows is steady to about 3 %, more only costs time
@@ -110,8 +111,10 @@ def run_data(
         lengths = sorted(
             len(pair[1].input_ids) for entry in entries for pair in training_part(entry, model, system_prompt)
         )
-        values = {"dropped": dropped, "total": total, "cutoff": cutoff_len, "enough": lengths[len(lengths) * 95 // 100]}
-        raise DataError(problem("data.too_long", "batch.cutoff_len", **values))
+        enough, limit = lengths[len(lengths) * 95 // 100], models.context_length(model) or 0
+        code = "data.too_long_for_model" if 0 < limit < enough else "data.too_long"
+        values = {"dropped": dropped, "total": total, "cutoff": cutoff_len, "enough": enough, "limit": limit}
+        raise DataError(problem(code, "batch.cutoff_len", **values))
     offers = [
         Offer(each.name, len(each.train), sum(map(_learnt, each.train)), each.recognised in GENERAL_KINDS)
         for each in brought
@@ -147,7 +150,7 @@ def training_part(entry: DatasetEntry, model: Path, system_prompt: str | None) -
         DataError: if the set cannot be read or a row cannot be rendered.
         ModelError: if the model's tokenizer or template cannot be used.
     """
-    return _tokenised(_Key(entry), model, system_prompt, "train" if entry.parts else None)
+    return _tokenised(_Key(entry), model, state_of(model), system_prompt, "train" if entry.parts else None)
 
 
 def _bring(
@@ -156,7 +159,7 @@ def _bring(
     """Read one set, leave out what is too long, keep rows back for validation, and tell its tasks apart."""
     own = entry.parts is not None and entry.parts.validation > 0
     training = training_part(entry, model, system_prompt)
-    validating: _Pairs = _tokenised(_Key(entry), model, system_prompt, "validation") if own else ()
+    validating: _Pairs = _tokenised(_Key(entry), model, state_of(model), system_prompt, "validation") if own else ()
     tasks = sorted({row.task for row, _ in (*training, *validating)})
     found = []
     for task in tasks:
@@ -208,7 +211,7 @@ def _stamp(entry: DatasetEntry) -> tuple[object, ...]:
 
 @lru_cache(maxsize=16)
 def _tokenised(
-    key: _Key, model: Path, system_prompt: str | None, part: str | None
+    key: _Key, model: Path, model_state: object, system_prompt: str | None, part: str | None
 ) -> tuple[tuple[Conversation, Example], ...]:
     tokenizer = ChatTokenizer.load(model)
     rows = [row.with_system(system_prompt) for row in conversations(key.entry, part=part)]

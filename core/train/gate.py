@@ -4,13 +4,14 @@ What the doctor found is kept, so that a set is read for it once for each state 
 is looked at here; that nobody looked at their texts is itself a warning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from core.data.registry import DatasetEntry, Registry
 from core.doctor.examine import cached, report
 from core.doctor.report import THOROUGH_UP_TO, Finding, Report, found, in_order
+from core.doctor.text import ControlTokens
 from core.doctor.tokens import TokenCounts
 from core.errors import DataError, ModelError, problem
 from core.models import folder as models
@@ -25,7 +26,7 @@ ADVICE = frozenset({"few_rows", "few_test_rows"})  # warnings that the plan give
 
 @dataclass(frozen=True)
 class Checked:
-    """A training set with what was found in it. `accepted` are the codes that a person accepted for this content."""
+    """A training set with what was found in it. `accepted` is what a person accepted for this content."""
 
     name: str
     report: Report
@@ -38,13 +39,12 @@ class Checked:
     @property
     def warnings(self) -> tuple[Finding, ...]:
         """The warnings that somebody has to accept."""
-        unread = () if self.report.thorough else (found("not_checked", self.report.rows, rows=self.report.rows),)
-        return *(each for each in self.report.warnings if each.code not in ADVICE), *unread
+        return tuple(each for each in self.report.warnings if each.code not in ADVICE)
 
     @property
     def open(self) -> tuple[Finding, ...]:
         """The warnings that nobody has accepted yet."""
-        return tuple(each for each in self.warnings if each.code not in self.accepted)
+        return tuple(each for each in self.warnings if not each.is_accepted(self.accepted))
 
 
 def look(workspace: Workspace, settings: RunSettings) -> list[Checked]:
@@ -62,34 +62,50 @@ def look(workspace: Workspace, settings: RunSettings) -> list[Checked]:
     for entry in training:
         examined = _examined(workspace, entry, _tests_of(entry, training, testing))
         if not examined.errors:  # what cannot be learnt from has no tokens
-            examined = _with_tokens(workspace, entry, settings, examined)
+            examined = _with(examined, _of_tokens(workspace, entry, settings))
         checked.append(Checked(entry.name, examined, entry.accepted))
     return checked
 
 
 def _examined(workspace: Workspace, entry: DatasetEntry, against: Sequence[DatasetEntry]) -> Report:
     """Examine a set, a large one only quickly: of its texts is told what somebody asked for before."""
+    if 0 < entry.rows <= THOROUGH_UP_TO:
+        return report(workspace, entry, against=against)
     quick = report(workspace, entry, against=against, thorough=False)
     if quick.rows <= THOROUGH_UP_TO:
         return report(workspace, entry, against=against)
-    return cached(workspace, entry, against=against) or quick
+    known = cached(workspace, entry, against=against) or quick
+    if known.thorough:
+        return known
+    tests = "".join(f" --against {each.name}" for each in against)
+    return _with(known, [found("not_checked", known.rows, rows=f"{known.rows:,}", tests=tests)])
 
 
-def _with_tokens(workspace: Workspace, entry: DatasetEntry, settings: RunSettings, examined: Report) -> Report:
-    """Add what the run's model, system prompt and cutoff mean for the rows; their tokens are those of the plan."""
+def _of_tokens(workspace: Workspace, entry: DatasetEntry, settings: RunSettings) -> list[Finding]:
+    """Return what the run's model, system prompt and cutoff mean for the rows; their tokens are those of the plan."""
     try:
         model = models.find_model(workspace, settings.model.path)
-    except ModelError:  # not there yet: the worker downloads it, and nobody can count its tokens before
-        return examined
+    except ModelError as error:
+        if error.problems[0].code != "model.not_cached":
+            raise
+        return []  # the worker downloads it, and nobody can count its tokens before
     prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
-    cutoff = settings.batch.cutoff_len
-    stops = ChatTokenizer.load(model).stop_ids
-    counts = TokenCounts(stops, min(cutoff, models.context_length(model) or cutoff))
+    tokenizer, cutoff = ChatTokenizer.load(model), settings.batch.cutoff_len
+    counts = TokenCounts(tokenizer.stop_ids, min(cutoff, models.context_length(model) or cutoff))
+    control = ControlTokens(tokenizer.control_tokens)
     for row, example in training_part(entry, model, prompt.text):
         place = row.where.rpartition(":")[2]
         counts.add(place, row.question[-1].content if row.question else "", row.answer, example.labels)
-    findings = in_order([*examined.findings, *counts.findings(len(counts))])
-    return replace(examined, findings=findings, stats=examined.stats | counts.stats())
+        if control.has_own:  # those of the known families are looked for in the texts anyway
+            control.look(place, [message.content for message in row.messages])
+    rows = len(counts)
+    return [*counts.findings(rows), *control.findings(rows)]
+
+
+def _with(examined: Report, more: Iterable[Finding]) -> Report:
+    """Add findings to a report; what it has of the same kind they tell more exactly."""
+    every = {each.code: each for each in (*examined.findings, *more)}
+    return replace(examined, findings=in_order([*every.values()]))
 
 
 def admit(workspace: Workspace, settings: RunSettings) -> dict[str, dict[str, Any]]:
@@ -108,7 +124,7 @@ def admit(workspace: Workspace, settings: RunSettings) -> dict[str, dict[str, An
         accept(workspace, checked)
     else:
         _require_accepted(checked)
-    return {each.name: {"accepted": sorted(found.code for found in each.warnings)} for each in checked}
+    return {each.name: {"accepted": sorted(warning.accepting for warning in each.warnings)} for each in checked}
 
 
 def accept(workspace: Workspace, checked: Sequence[Checked]) -> None:
@@ -116,7 +132,7 @@ def accept(workspace: Workspace, checked: Sequence[Checked]) -> None:
     registry = Registry(workspace)
     for each in checked:
         if each.open:
-            registry.accept_findings(each.name, [finding.code for finding in each.open])
+            registry.accept_findings(each.name, [finding.accepting for finding in each.open])
 
 
 def _require_accepted(checked: Sequence[Checked]) -> None:
@@ -125,11 +141,11 @@ def _require_accepted(checked: Sequence[Checked]) -> None:
         return
     names = ", ".join(each.name for each in waiting)
     count = sum(len(each.open) for each in waiting)
-    commands = "; ".join(
-        f"studio data accept {each.name} {' '.join(finding.code for finding in each.open)}" for each in waiting
+    commands = "`, `".join(
+        f"studio data accept {each.name} {' '.join(warning.accepting for warning in each.open)}" for each in waiting
     )
-    found = [finding.problem(each.name) for each in waiting for finding in each.open]
-    raise DataError(problem("gate.not_accepted", "", names=names, commands=commands, count=count), *found)
+    warnings = [warning.problem(each.name) for each in waiting for warning in each.open]
+    raise DataError(problem("gate.not_accepted", "", names=names, commands=commands, count=count), *warnings)
 
 
 def _tests_of(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from core.data import readers
 from core.data.entry import COLUMNS, DatasetEntry
 from core.data.formats.fits import Fit, Question, Recognition
-from core.data.formats.recognise import recognise
+from core.data.formats.recognise import questions_of, recognise
 from core.data.formats.registry import FORMATS, reader_of
 from core.data.formats.spread import of_spread, spread, spreads
 from core.data.formats.values import RowError
@@ -34,6 +34,7 @@ __all__ = [
     "entry_records",
     "named_columns",
     "of_spread",
+    "questions_of",
     "recognise",
     "records",
     "spread",

@@ -10,7 +10,7 @@ from core.data.formats.classification import AS_THEY_ARE
 from core.data.formats.look import Look, Match
 from core.data.formats.raft import USES
 from core.data.formats.rendered import family
-from core.data.formats.spread import EACH
+from core.data.formats.spread import EACH, pairs_of
 from core.data.formats.tags import STOP, has_reasoning, split_task
 from core.data.formats.turns import is_messages
 from core.data.formats.values import several
@@ -86,8 +86,7 @@ def about_pairs(rows: Sequence[tuple[Look, Match]], columns: dict[str, str]) -> 
 
 def about_interviews(rows: Sequence[tuple[Look, Match]], column: str) -> list[Ask]:
     """Return the question whether an interview of several pairs is one conversation."""
-    lists = [look.value(_small(column)) for look, _ in rows]
-    longer = sum(isinstance(each, list) and len(each) > 1 for each in lists)
+    longer = sum(len(pairs_of(look.value(_small(column)))) > 1 for look, _ in rows)
     return [Ask("turns", ("together", EACH), "together", {"rows": longer})] if longer else []
 
 

@@ -51,7 +51,7 @@ def podcast_reader(options: Mapping[str, str], strict: bool) -> Read:
 def interview_reader(options: Mapping[str, str], strict: bool) -> Read:
     """Return the function that makes one conversation of a list of questions with answers.
 
-    An element may also be one turn, `{"user": "…"}`.
+    An element may also be one turn, `{"user": "…"}`. Rows of one `group` stay together in a split.
     """
     name = options.get("messages", "interview")
 
@@ -71,7 +71,8 @@ def interview_reader(options: Mapping[str, str], strict: bool) -> Read:
         if strict:
             check_order(messages, name)
             check_filled(messages, name)
-        return Conversation(tuple(messages), where)
+        group = values.get("group")
+        return Conversation(tuple(messages), where, meta={"group": group} if isinstance(group, str) and group else {})
 
     return read
 

@@ -1,10 +1,10 @@
 """What a file is, told from its first rows and some others, with the reason; what is not clear is asked, never guessed."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from core.data.formats.asking import Ask
+from core.data.formats.asking import Ask, about_pairs
 from core.data.formats.fits import Fit, Question, Recognition
 from core.data.formats.kinds import matches
 from core.data.formats.look import Look, Match
@@ -43,6 +43,12 @@ def recognise(rows: Sequence[Row], name: str) -> Recognition:
     covered = {everywhere[0]} if everywhere else set(order)
     odd = [row.place for row, each in zip(rows, found, strict=True) if not covered & {match.key for match in each}]
     return Recognition(tuple(_named(order, fits)), dict(counts), len(rows), tuple(odd[:_ODD]))
+
+
+def questions_of(rows: Sequence[Row], columns: Mapping[str, str], name: str) -> tuple[Question, ...]:
+    """Return what can be chosen where a person says which columns ask (`prompt`) and answer (`response`)."""
+    looks = [(Look(row.values), Match("qa", dict(columns))) for row in rows]
+    return tuple(_question(ask, name) for ask in about_pairs(looks, dict(columns)))
 
 
 def _with_odd_roles(found: list[tuple[Match, ...]]) -> list[tuple[Match, ...]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.data.entry import COLUMNS
+from core.data.formats.passages import fingerprint
 from core.data.formats.roles import role_of
 from core.data.formats.values import decoded, several
 from core.data.readers import Row
@@ -38,38 +39,52 @@ def of_spread(reading: Reading) -> Reading:
 def spread(rows: Iterable[Row], reading: Reading) -> Iterator[Row]:
     """Yield the rows, each as often as it holds an answer or a pair of turns; those of one row keep its place.
 
-    A row that holds no list stays as it is: whoever reads it says what is wrong with it.
+    A row that holds no list stays as it is: whoever reads it says what is wrong with it. The pairs of an interview share a
+    `group`, so that a split keeps them together.
     """
     if not spreads(reading):
         yield from rows
         return
     _, option, usual = _WHERE[reading.format]
     name = reading.options.get(option, usual)
-    parts_of = _pairs if reading.format == "interview" else _answers
     for row in rows:
-        parts = parts_of(row.values[name]) if name in row.values else []
+        value = row.values.get(name)
+        parts = pairs_of(value) if reading.format == "interview" else _answers(value, reading.format == "passage_qa")
+        together = {"group": fingerprint(str(parts)), **row.values} if reading.format == "interview" else row.values
         if not parts:
             yield row
         for part in parts:
-            yield replace(row, values={**row.values, name: part})
+            yield replace(row, values={**together, name: part})
 
 
-def _answers(value: Any) -> list[Any]:
-    """Return the different answers of a list; those of a passage (`{"text": […]}`) each in a list of its own."""
+def _answers(value: Any, of_passage: bool) -> list[Any]:
+    """Return the different answers of a list as a row has them, "" for a list without any; [] for what is no list."""
     places = decoded(value)
-    within = isinstance(places, dict) and "text" in places
-    found = [each for each in dict.fromkeys(several(places["text"] if within else value) or ()) if each.strip()]
-    return [{"text": [each]} for each in found] if within else found
+    if of_passage and isinstance(places, dict):
+        value = places.get("text")
+    given = several(value)
+    if given is None:
+        return []
+    found = [each for each in dict.fromkeys(given) if each.strip()]
+    if of_passage:  # a text alone might look like a list
+        return [{"text": [each]} for each in found] or [{"text": []}]
+    return found or [""]
 
 
-def _pairs(value: Any) -> list[list[Any]]:
-    """Return the pairs of an interview; one that is written as two turns begins where somebody asks."""
+def pairs_of(value: Any) -> list[list[Any]]:
+    """Return the pairs of an interview, each with the system messages before the first.
+
+    One that is written as single turns begins where somebody asks.
+    """
     listed = decoded(value)
     pairs: list[list[Any]] = []
+    leading: list[Any] = []
     for each in listed if isinstance(listed, list) else ():
         turn = role_of(next(iter(each))) if isinstance(each, dict) and len(each) == 1 else None
-        if pairs and turn and turn != "user":
+        if turn == "system" and not pairs:
+            leading.append(each)
+        elif pairs and turn and turn != "user":
             pairs[-1].append(each)
         else:
-            pairs.append([each])
+            pairs.append([*leading, each])
     return pairs

@@ -62,8 +62,8 @@ def decoded(value: Any) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return json.loads(json.dumps(ast.literal_eval(value.strip())))  # as JSON has it: keys are texts, no sets
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return value
 
 
