@@ -107,6 +107,22 @@ def test_a_test_row_in_the_training_data_keeps_start_closed(server: Server, visi
     visitor.assert_nothing_went_wrong()
 
 
+def test_a_plan_that_takes_long_says_what_it_waits_for(server: Server, visitor: Visitor) -> None:
+    rows = [{"instruction": f"What follows {n}?", "output": " ".join(map(str, range(n, n + 30)))} for n in range(4000)]
+    file = Path(server.workspace) / "many.json"
+    file.write_text(json.dumps(rows), encoding="utf-8")
+    Registry(Workspace.at(server.workspace)).add(file, "many")
+    page = visitor.open(f"{server.url}/en/")
+    open_tab(page, 1)
+    fill(page, "model.path", "models/tiny")
+    choose(page, "data.test", "pets_test")
+    choose(page, "data.train", "many")
+    expect(page.locator("#plan")).to_contain_text("is read, checked and counted", timeout=30_000)
+    expect(page.locator("#start")).to_be_disabled()
+    expect(page.locator("#plan")).to_contain_text("learnt tokens", timeout=120_000)
+    visitor.assert_nothing_went_wrong()
+
+
 def test_a_weight_of_one_needs_no_line() -> None:
     assert mixture.weighed("", "a", "2") == "a = 2"
     assert mixture.weighed("a = 2\nb = 0.5", "a", "3,5") == "b = 0.5\na = 3.5"

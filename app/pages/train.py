@@ -1,6 +1,7 @@
 """Train: three cards (model, data, system prompt), the plan in one sentence, Start, and the run beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -28,6 +29,7 @@ from core.workspace import SAMPLES
 RECIPE = SAMPLES / "recipes" / "starter.yaml"
 _VISIBLE = ("method.name", "lora.rank", "optim.learning_rate", "schedule.epochs", "batch.global_batch_size",
             "batch.cutoff_len")  # fmt: skip
+_AT_ONCE = 0.7  # seconds that a plan may take before the page says what it waits for; chosen by us
 _ON_CARDS = ("prompt.version", "prompt.blanks")
 
 
@@ -190,8 +192,12 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
 def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> None:
     inputs = {*form.controls.values(), form.prompt.text}
 
-    def work_out(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        return _planned(studio, form, values, t)
+    def work_out(values: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
+        with ThreadPoolExecutor(1) as pool:
+            planned = pool.submit(_planned, studio, form, values, t)
+            if wait([planned], _AT_ONCE).not_done:
+                yield plan_card.waiting(form.plan, "count", t)
+            yield planned.result()
 
     when(triggers, work_out, inputs, _plan_outputs(form), form.plan.notice, t, toast=False, trigger_mode="always_last")
 

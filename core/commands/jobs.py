@@ -47,6 +47,7 @@ def train(
     """Train a recipe. Any setting can be given after it: --lora.rank 32 --schedule.epochs 2."""
     place, t = open_workspace(workspace), translator()
     settings = _from_here(place, load_recipe(recipe, _overrides(context.args)))
+    say(t("cli.phase", name=t("phase.checking_data")))
     expected = checked_plan(place, settings)
     if expected is not None:
         for warning in expected.warnings:
