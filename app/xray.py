@@ -16,6 +16,7 @@ from app.parts import choice, empty, html, when
 from app.preview import framed, legend, shortened, token, tokenizer
 from app.studio import Studio
 from core.data.index import RowIndex
+from core.data.page import page_of
 from core.errors import Problem, StudioError
 from core.models.folder import find_model
 from core.records import Record, Text, Tokenised
@@ -143,7 +144,7 @@ def picture(studio: Studio, name: str, number: int, view: View, other: View, t: 
     if not total:
         return empty(t("xray.choose"))
     number = min(max(0, number), total - 1)
-    ((row, record),) = studio.registry.page(name, number, 1)
+    ((row, record),) = page_of(studio.workspace, studio.registry.get(name), number, 1)
     head = f"<p>{escape(t('xray.where', number=f'{number + 1:,}', total=f'{total:,}', place=row.place))}</p>"
     if isinstance(record, Problem):
         return head + notice([record], t("language.code"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from core.runs import process
 from core.runs.directory import listing
@@ -19,7 +19,6 @@ from tests.studio_server import (
     Visitor,
     choose,
     fill,
-    launch,
     open_tab,
     running,
     small_workspace,
@@ -33,26 +32,10 @@ SLOW = 240_000  # ms for a worker: importing torch alone takes a minute on a bus
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     workspace = small_workspace(tmp_path_factory.mktemp("studio") / "workspace")
     with running(workspace) as server:
         yield server
-
-
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[Visitor]:
-    visitor = Visitor(browser)
-    yield visitor
-    for context in browser.contexts:
-        context.close()
 
 
 def newest_run(workspace: Path) -> Path:

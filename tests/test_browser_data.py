@@ -7,23 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from core.data.registry import Registry
 from core.wording import Translator, words
 from core.workspace import Workspace
-from tests.studio_server import Server, Visitor, choose, fill, launch, open_tab, running, small_workspace
+from tests.studio_server import Server, Visitor, choose, fill, open_tab, running, small_workspace
 
 pytestmark = pytest.mark.timeout(300)
 SOON = 60_000  # ms: a job starts a process of its own, and the machine may be busy
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +23,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     workspace = small_workspace(tmp_path_factory.mktemp("data") / "workspace")
     with running(workspace) as server:
         yield server
-
-
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[Visitor]:
-    visitor = Visitor(browser)
-    yield visitor
-    for context in browser.contexts:
-        context.close()
 
 
 def data_page(server: Server, visitor: Visitor, language: str = "en") -> Page:

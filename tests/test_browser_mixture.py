@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import expect
 
 from app import mixture
 from core.data.registry import Registry
@@ -14,7 +14,7 @@ from core.runs.directory import listing
 from core.train.examples import Source
 from core.wording import words
 from core.workspace import Workspace
-from tests.studio_server import Server, Visitor, choose, fill, launch, open_tab, running, small_workspace
+from tests.studio_server import Server, Visitor, choose, fill, open_tab, running, small_workspace
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -30,22 +30,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         Registry(Workspace.at(folder)).add(file, name)
     with running(folder) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[Visitor]:
-    visitor = Visitor(browser)
-    yield visitor
-    for context in browser.contexts:
-        context.close()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

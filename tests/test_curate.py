@@ -12,6 +12,7 @@ from core.curate import jobs, tasks
 from core.curate.listening import Deaf, JobListener
 from core.data.formats import conversations
 from core.data.index import RowIndex
+from core.data.page import page_of
 from core.data.registry import Registry
 from core.doctor.examine import cached
 from core.errors import DataError
@@ -405,6 +406,6 @@ def test_any_page_of_a_large_set_is_ready_when_it_was_added(
     monkeypatch.setattr(tasks, "INDEX_FROM", 50)
     added(workspace, tmp_path, 60)
     monkeypatch.setattr("core.data.index.iter_rows", None)  # so that the index cannot be made again
-    shown = Registry(workspace).page("mine", 58, 5)
+    shown = page_of(workspace, Registry(workspace).get("mine"), 58, 5)
     assert [row.number for row, _ in shown] == [59, 60]
     assert len(RowIndex.of(Registry(workspace).get("mine").file, workspace.cache)) == 60

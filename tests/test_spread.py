@@ -8,6 +8,7 @@ import pytest
 from core.curate import tasks
 from core.curate.listening import Deaf
 from core.data.formats import entry_records, recognise
+from core.data.page import page_of
 from core.data.problems import Problems
 from core.data.readers import Row
 from core.data.registry import DatasetEntry, Registry
@@ -81,7 +82,7 @@ def test_each_becomes_a_row_of_its_own(registry, case):
     entry = registry.add(written(registry, rows), options=choices)
     assert turns(entry) == expected
     assert (entry.rows, entry.made_by) == (len(expected), "add:spread")
-    assert len(registry.page(entry.name, 0, 99)) == len(expected)
+    assert len(page_of(registry.workspace, entry, 0, 99)) == len(expected)
     assert registry.add(written(registry, rows), options=choices) == entry  # the same again is the same
 
 

@@ -11,6 +11,7 @@ from app import records
 from app.data.stage import Stage
 from app.parts import empty, html, when
 from core.data.index import RowIndex
+from core.data.page import page_of
 from core.data.registry import DatasetEntry
 from core.errors import Problem
 from core.wording import Translator
@@ -67,7 +68,7 @@ def show(stage: Stage, section: RecordsSection, entry: DatasetEntry, first: int 
     """Return the updates that show the page that begins at row `first`, or as near as there are rows."""
     total = len(RowIndex.of(entry.file, stage.studio.workspace.cache))
     first = max(0, min(first, total - 1))
-    rows = stage.studio.registry.page(entry.name, first, PAGE)
+    rows = page_of(stage.studio.workspace, entry, first, PAGE)
     t = stage.t
     listed = "".join(_one(first + offset + 1, row, found, t) for offset, (row, found) in enumerate(rows))
     last = first + len(rows)

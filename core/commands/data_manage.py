@@ -19,6 +19,7 @@ from core.commands.shared import (
 )
 from core.curate.tasks import described
 from core.data.canonical import to_dict
+from core.data.page import page_of
 from core.data.registry import DatasetEntry, Registry
 from core.data.versions import Version
 from core.errors import Problem
@@ -36,10 +37,10 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show what the registry says of a data set, and some of its rows as they are understood."""
-    registry = Registry(open_workspace(workspace))
-    entry = registry.get(name)
+    place = open_workspace(workspace)
+    entry = Registry(place).get(name)
     shown = []
-    for number, (row, found) in enumerate(registry.page(name, start - 1, rows), start):
+    for number, (row, found) in enumerate(page_of(place, entry, start - 1, rows), start):
         said = {"problem": found.say(language())} if isinstance(found, Problem) else {"record": to_dict(found)}
         shown.append({"row": number, "place": row.place, **said})
     lines = [f"{key}: {value}" for key, value in described(entry).items() if value not in ("", None)]

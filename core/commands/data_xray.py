@@ -15,6 +15,7 @@ from core.commands.shared import (
     say,
     translator,
 )
+from core.data.page import page_of
 from core.data.registry import Registry
 from core.errors import DataError, Problem, problem
 from core.models.folder import find_model
@@ -68,7 +69,7 @@ def show_xray(
 
 
 def _record(place: Workspace, name: str, number: int) -> Record:
-    found = Registry(place).page(name, max(0, number - 1), 1) if number > 0 else []
+    found = page_of(place, Registry(place).get(name), max(0, number - 1), 1) if number > 0 else []
     if not found:
         raise DataError(problem("data.no_such_row", name, row=number))
     record = found[0][1]

@@ -14,22 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.data import importing, info_file, trash, versions
+from core.data import accepted, importing, info_file, trash, versions
 from core.data.entry import DatasetEntry, parse, values_of
-from core.data.formats import RowError, converter, entry_records, of_spread, spreads
+from core.data.formats import of_spread, spreads
 from core.data.importing import staged
-from core.data.problems import Problems
-from core.data.readers import Row
 from core.data.reading import Reading
 from core.data.shelf import INFO, Shelf
 from core.data.trash import Trashed
-from core.errors import DataError, PathError, Problem, problem
+from core.errors import DataError, PathError, problem
 from core.progress import Progress, silent
-from core.records import Record
 from core.workspace import PROJECT, Workspace, checked_name, require_space, slug
 
 __all__ = ["INFO", "DatasetEntry", "Registry", "sha1_of"]
-ACCEPTED = "accepted.json"
 SPREAD_ENTRY = "first | longest | all | together"
 
 
@@ -53,8 +49,8 @@ class Registry:
 
     def entries(self) -> dict[str, DatasetEntry]:
         """Return all entries, the samples first. Some may not be usable; `get` says why."""
-        accepted = info_file.read(self.workspace.root / ACCEPTED)
-        return {name: self._parsed(name, *found, accepted) for name, found in self._values().items()}
+        known = accepted.read(self.workspace)
+        return {name: self._parsed(name, *found, known) for name, found in self._values().items()}
 
     def get(self, name: str) -> DatasetEntry:
         """Return an entry whose file is there.
@@ -69,7 +65,7 @@ class Registry:
             if close:
                 raise DataError(problem("data.unknown_close", name, close=close[0]))
             raise DataError(problem("data.unknown", name, known=", ".join(found) or "-"))
-        entry = self._parsed(name, *found[name], info_file.read(self.workspace.root / ACCEPTED))
+        entry = self._parsed(name, *found[name], accepted.read(self.workspace))
         if entry.problem is not None:
             raise (PathError if entry.problem.code.startswith("path.") else DataError)(entry.problem)
         if not entry.file.is_file():
@@ -162,21 +158,6 @@ class Registry:
         everywhere = Workspace(self.workspace.root, (*self.workspace.allow, file.resolve().parent))
         return parse(everywhere, name, values, file.resolve().parent, False)
 
-    def page(self, name: str, start: int, count: int) -> list[tuple[Row, Record | Problem]]:
-        """Return some rows of a set, from the `start`-th (0 is the first), each with its record or why it has none."""
-        from core.data.index import RowIndex
-
-        entry = self.get(name)
-        rows = RowIndex.of(entry.file, self.workspace.cache).rows(start, count)
-        read = converter(entry.reading, entry.file.name)
-        found: list[tuple[Row, Record | Problem]] = []
-        for row in rows:
-            try:
-                found.append((row, read(row)))
-            except RowError as error:
-                found.append((row, problem(error.code, f"{entry.file.name}:{row.place}", **error.values)))
-        return found
-
     def verify(self, name: str, expected: str = "") -> None:
         """Check that the file is still the registered one, or the `expected` one. An own entry without SHA-1 gets it now.
 
@@ -204,7 +185,11 @@ class Registry:
         if entry.sample:
             raise DataError(problem("data.sample_is_fixed", name))
         found = sha1_of(entry.file)
-        letters = self._split_again(entry) if entry.parts and found != entry.sha1 else ""
+        letters = ""
+        if entry.parts and found != entry.sha1:
+            from core.data import split  # loads numpy, which most commands do without
+
+            letters = split.again(entry)
         with info_file.changing(self._shelf.file) as own:
             before = own[name].get("file_sha1")
             if before != found:
@@ -222,9 +207,8 @@ class Registry:
     def accept_findings(self, name: str, codes: Sequence[str]) -> DatasetEntry:
         """Record that a person knows of these findings of the doctor, for exactly the present content."""
         self.verify(name)
-        sha1 = self.get(name).sha1 or sha1_of(self.get(name).file)
-        with info_file.changing(self.workspace.root / ACCEPTED) as accepted:
-            accepted[sha1] = sorted({*accepted.get(sha1, []), *codes})
+        entry = self.get(name)
+        accepted.add(self.workspace, entry.sha1 or sha1_of(entry.file), codes)
         return self.get(name)
 
     def rename(self, name: str, new_name: str) -> DatasetEntry:
@@ -296,7 +280,7 @@ class Registry:
         with importing.scratch(self.workspace) as folder:
             aside = folder / f"{name}.v{len(entry.versions) + 2}.jsonl"
             values = self._content(aside, write(aside), progress)
-            parts = self._carried(entry, values["rows"], letters)
+            parts = versions.carried(name, entry.parts, values["rows"], letters)
             with self._shelf.changing(name) as (own, before):
                 if (before.get("file_sha1") or "").lower() != entry.sha1:
                     raise DataError(problem("data.changed_meanwhile", name))
@@ -367,9 +351,9 @@ class Registry:
         sources = (self._samples, self._shelf.file)
         return {name: (values, source) for source in sources for name, values in info_file.read(source).items()}
 
-    def _parsed(self, name: str, values: Any, source: Path, accepted: Mapping[str, Any]) -> DatasetEntry:
+    def _parsed(self, name: str, values: Any, source: Path, known: Mapping[str, frozenset[str]]) -> DatasetEntry:
         sha1 = values.get("file_sha1") if isinstance(values, dict) else None
-        codes = frozenset(accepted.get(sha1.lower(), ())) if isinstance(sha1, str) else frozenset()
+        codes = known.get(sha1.lower(), frozenset()) if isinstance(sha1, str) else frozenset()
         entry = parse(self.workspace, name, values, source.parent, source == self._samples, codes)
         if spreads(entry.reading):  # the rows of a registered set are spread already
             return replace(entry, problem=problem("data.bad_entry", name, key="options", wanted=SPREAD_ENTRY))
@@ -386,25 +370,6 @@ class Registry:
         """Return what an entry says of the rows of a file, all of which were read and converted."""
         rows, kind = importing.counted(file, reading, progress)
         return {"file_sha1": sha1_of(file), **values_of(reading), "kind": kind, "rows": rows, "made": _now()}
-
-    def _split_again(self, entry: DatasetEntry) -> str:
-        """Return letters for the present rows of a set, with the seed and the shares of its split."""
-        from core.data.split import assign
-
-        assert entry.parts is not None
-        problems = Problems(entry.file.name)
-        letters = assign(entry_records(entry, problems), shares=entry.parts.shares, seed=entry.parts.seed)
-        problems.stop_if_any()
-        return letters
-
-    def _carried(self, entry: DatasetEntry, rows: int, letters: Callable[[], str] | None) -> str:
-        """Return the letters of a new version, "" where the entry is whole or its split cannot be carried over."""
-        if entry.parts is None:
-            return ""
-        carried = letters() if letters else entry.parts.letters()
-        if letters and len(carried) != rows:
-            raise DataError(problem("data.parts_count", entry.name, letters=len(carried), rows=rows))
-        return carried if len(carried) == rows else ""
 
 
 def _moving(rows: Path, reading: Reading) -> Callable[[Path], Reading]:

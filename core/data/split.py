@@ -11,7 +11,10 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from core.data.entry import DatasetEntry
+from core.data.formats import entry_records
 from core.data.overlap import plain
+from core.data.problems import Problems
 from core.errors import DataError, problem
 from core.progress import Progress, silent
 from core.records import Conversation, Message, Record, Text, Tokenised
@@ -50,6 +53,19 @@ def assign(
             rows.join(cluster[0], row)
     fixed = [keep[row] if row < len(keep) else rows.given.get(row, "") for row in range(len(rows))]
     return _Assignment(rows, fixed, shares, min_test).letters()
+
+
+def again(entry: DatasetEntry) -> str:
+    """Return letters for the present rows of a split set, with the seed and the shares of its split.
+
+    Raises:
+        DataError: if a row cannot be used.
+    """
+    assert entry.parts is not None
+    problems = Problems(entry.file.name)
+    letters = assign(entry_records(entry, problems), shares=entry.parts.shares, seed=entry.parts.seed)
+    problems.stop_if_any()
+    return letters
 
 
 def counts(letters: str) -> dict[str, int]:

@@ -8,7 +8,7 @@ content in its `versions`. Undoing is pointing back.
 import hashlib
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,20 @@ class Version:
 def counted(letters: str) -> tuple[int, int, int]:
     """Return the numbers of training, validation and test rows."""
     return letters.count(TRAIN), letters.count(VALIDATION), letters.count(TEST)
+
+
+def carried(name: str, parts: Parts | None, rows: int, letters: Callable[[], str] | None) -> str:
+    """Return the letters of a new version of `rows` rows, "" where the set is whole or its split cannot be carried over.
+
+    Raises:
+        DataError: if `letters` gives more or fewer than there are rows.
+    """
+    if parts is None:
+        return ""
+    given = letters() if letters else parts.letters()
+    if letters and len(given) != rows:
+        raise DataError(problem("data.parts_count", name, letters=len(given), rows=rows))
+    return given if len(given) == rows else ""
 
 
 def replaced(values: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:

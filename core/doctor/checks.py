@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict
 
 from core.data.entry import DatasetEntry
 from core.doctor.answers import Lengths, Repetition, Sameness
@@ -22,14 +22,27 @@ from core.progress import Progress
 Part = Literal["structure", "leakage", "texts", "contamination", "tokens"]
 
 
+class Beside(TypedDict, total=False):
+    """What an examination may be asked with besides the data set, each left out or None where nobody wants it.
+
+    `model` is a folder whose tokenizer and template say how long the rows are under `system_prompt`, and which are over
+    `cutoff_len` tokens; `against` are test sets whose rows must not be learnt. A set's own test part is always looked at.
+    """
+
+    model: Path | None
+    system_prompt: str | None
+    cutoff_len: int | None
+    against: Sequence[DatasetEntry]
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What an examination depends on besides the data set. `against` are test sets that must not be learnt."""
+    """The same, complete."""
 
     model: Path | None = None
     system_prompt: str | None = None
     cutoff_len: int | None = None
-    against: tuple[DatasetEntry, ...] = ()
+    against: Sequence[DatasetEntry] = ()
 
 
 class Check(Protocol):

@@ -11,11 +11,11 @@ import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from core.data.entry import DatasetEntry
 from core.data.problems import Problems
-from core.doctor.checks import Asked, Part, checks_for, parts_of
+from core.doctor.checks import Asked, Beside, Part, checks_for, parts_of
 from core.doctor.report import LISTED, Finding, Report, in_order
 from core.doctor.source import RowError, file_key, is_test_set, rows_of, seen_of
 from core.doctor.structure import Leakage, Structure, changed, unreadable
@@ -27,22 +27,11 @@ VERSION = 3  # of the checks; a new one makes every report anew
 
 
 def examine(
-    entry: DatasetEntry,
-    *,
-    model: Path | None = None,
-    system_prompt: str | None = None,
-    cutoff_len: int | None = None,
-    against: Sequence[DatasetEntry] = (),
-    thorough: bool = True,
-    progress: Progress = silent,
-) -> Report:
-    """Return everything that is wrong or odd with a data set.
-
-    A file that cannot be read gives a report that says so.
+    entry: DatasetEntry, *, thorough: bool = True, progress: Progress = silent, **beside: Unpack[Beside]
+) -> Report:  # fmt: skip
+    """Return everything that is wrong or odd with a data set. A file that cannot be read gives a report that says so.
 
     Args:
-        model: folder whose tokenizer and template say how long the rows are; without it no tokens are counted.
-        against: test sets whose rows must not stand in this one; its own test part is always looked at.
         thorough: False looks at structure and leakage only, a few microseconds a row.
         progress: told bytes of the file; of twice its size where all texts are compared after they were read.
 
@@ -50,7 +39,7 @@ def examine(
         ModelError: if the model's tokenizer or template cannot be used.
         Cancelled: from `progress`.
     """
-    asked = Asked(model, system_prompt, cutoff_len, tuple(against))
+    asked = Asked(**beside)
     return _joined(entry.name, _look(entry, asked, parts_of(entry, asked, thorough), progress))
 
 
@@ -58,15 +47,12 @@ def report(
     workspace: Workspace,
     entry: DatasetEntry,
     *,
-    model: Path | None = None,
-    system_prompt: str | None = None,
-    cutoff_len: int | None = None,
-    against: Sequence[DatasetEntry] = (),
     thorough: bool = True,
     progress: Progress = silent,
+    **beside: Unpack[Beside],
 ) -> Report:
     """Return the report of `examine`; of it, what was made before is read, and the rest is made and kept."""
-    asked = Asked(model, system_prompt, cutoff_len, tuple(against))
+    asked = Asked(**beside)
     parts = parts_of(entry, asked, thorough)
     found = _kept(workspace, entry, asked, parts)
     missing = {part: _file(workspace, entry, asked, part) for part in parts if part not in found}
@@ -78,20 +64,12 @@ def report(
     return _joined(entry.name, {part: found[part] for part in parts})
 
 
-def cached(
-    workspace: Workspace,
-    entry: DatasetEntry,
-    *,
-    model: Path | None = None,
-    system_prompt: str | None = None,
-    cutoff_len: int | None = None,
-    against: Sequence[DatasetEntry] = (),
-) -> Report | None:
+def cached(workspace: Workspace, entry: DatasetEntry, **beside: Unpack[Beside]) -> Report | None:
     """Return what was found before; None if not even the quick look was taken.
 
     `thorough` of the report says whether the texts were read, and compared with the test sets.
     """
-    asked = Asked(model, system_prompt, cutoff_len, tuple(against))
+    asked = Asked(**beside)
     found = _kept(workspace, entry, asked, parts_of(entry, asked, thorough=True))
     return _joined(entry.name, found) if set(parts_of(entry, asked, thorough=False)) <= set(found) else None
 

@@ -62,7 +62,12 @@ def zip_sources(source: Source) -> Iterator[list[Source]]:
     with source.binary() as stream:
         try:
             archive = zipfile.ZipFile(stream)
-        except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            EOFError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # RuntimeError: a newer kind of archive
             raise DataError(problem("data.zip", source.name, reason=str(error))) from error
         with archive:
             yield list(_members(archive, source))
@@ -97,7 +102,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: Source, don
     def opened() -> BinaryIO:
         try:
             return cast(BinaryIO, archive.open(info))
-        except (NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        except (RuntimeError, zipfile.BadZipFile) as error:  # RuntimeError: packed in a way that Python does not know
             raise DataError(problem("data.zip", source.name, reason=str(error))) from error
 
     def progress(read: int, of: int) -> None:
