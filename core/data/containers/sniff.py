@@ -22,7 +22,7 @@ _NAMED: dict[str, Container] = {
 }
 _BEGINNINGS = (  # of files that are often saved under another name; the words are the same in every language
     (b"\x1f\x8b", "gzip", ".gz"),
-    (b"PK\x03\x04", "ZIP / Excel / Word", ".zip"),
+    (b"PK\x03\x04", "ZIP", ".zip"),
     (b"PAR1", "Parquet", ".parquet"),
     (b"ARROW1", "Arrow", ".arrow"),
     (b"%PDF", "PDF", ".pdf"),
@@ -37,6 +37,9 @@ _INSTEAD = (  # what stands in a file when the download of it went wrong
     (re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE), "data.web_page"),
     (re.compile(rb"version https://git-lfs"), "data.lfs_pointer"),
 )
+_OFFICE = re.compile(
+    rb"\[Content_Types\]\.xml|_rels/\.rels|docProps/|xl/workbook|word/document"
+)  # what the ZIP of a document begins with
 _JSON_BEGINS = re.compile(rb"""\s*(\{\s*"|\[\s*[\[{])""")
 
 
@@ -45,7 +48,8 @@ def sniff(source: Source) -> Container:
 
     Raises:
         DataError: `data.suffix` for a name that is not supported, `data.wrong_suffix` for content that does not fit the name,
-            `data.empty_file`, or what is wrong with a packed file whose first bytes cannot be unpacked.
+            `data.foreign_kind` for what cannot be read at all, `data.empty_file`, or what is wrong with a packed file whose
+            first bytes cannot be unpacked.
     """
     source = source.quiet()
     if source.suffix not in _READABLE and not (source.packed and not source.suffix):
@@ -57,6 +61,10 @@ def sniff(source: Source) -> Container:
         raise DataError(problem(error.code, f"{source.name}:1", **error.values)) from error
     named = _NAMED.get(source.suffix)
     kind, suffix = next(((kind, suffix) for mark, kind, suffix in _BEGINNINGS if first.startswith(mark)), ("", ""))
+    if suffix == ".zip" and _OFFICE.search(first):
+        kind, suffix = "Excel / Word", ".xlsx"
+    if kind and suffix not in SUFFIXES:
+        raise DataError(problem("data.foreign_kind", source.name, kind=kind, supported=", ".join(SUFFIXES)))
     if kind and suffix != source.suffix:
         raise DataError(problem("data.wrong_suffix", source.name, suffix=source.suffix, kind=kind, right=suffix))
     for pattern, code in _INSTEAD if named != "text" else ():
