@@ -1,18 +1,16 @@
 """What a model folder tells without loading it: is it safe, how large is it, which one is it. No torch here."""
 
 import hashlib
-import json
 import shutil
-import struct
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from core.errors import ModelError, problem
+from core.models.files import config, count, header, headers, shards, weight_files
+from core.models.size import context_of
 from core.workspace import Workspace
 
 # What a model needs, and nothing that could run: no Python files, no pickles.
@@ -37,37 +35,28 @@ def find_model(workspace: Workspace, path: str, *, download: bool = False) -> Pa
     return folder
 
 
-def config(folder: Path) -> dict[str, Any]:
-    """Return config.json of a model folder."""
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-
-
 def parameters(folder: Path) -> int:
     """Return how many weights the safetensors files hold, from their headers."""
-    return sum(
-        _product(tensor["shape"]) for file in _weights(folder) for tensor in _header(file).values() if "shape" in tensor
-    )
+    return sum(count(tensor["shape"]) for tensor in headers(folder).values())
 
 
 def linear_shapes(folder: Path) -> list[tuple[int, int]]:
     """Return the (out, in) shapes of the linear layers, without embeddings and output: what QLoRA quantises and adapts."""
     return [
         (tensor["shape"][0], tensor["shape"][1])
-        for file in _weights(folder)
-        for name, tensor in _header(file).items()
-        if len(tensor.get("shape", ())) == 2 and not any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
+        for name, tensor in headers(folder).items()
+        if len(tensor["shape"]) == 2 and not any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
     ]
 
 
 def context_length(folder: Path) -> int:
     """Return the longest text, in tokens, that the model was made for; 0 when it does not say."""
-    values = config(folder)
-    return int(values.get("max_position_embeddings") or values.get("text_config", {}).get("max_position_embeddings", 0))
+    return context_of(config(folder))
 
 
 def weight_bytes(folder: Path) -> int:
     """Return the size of the weights on disk."""
-    return sum(file.stat().st_size for file in _weights(folder))
+    return sum(file.stat().st_size for file in weight_files(folder))
 
 
 def fingerprint(folder: Path) -> str:
@@ -76,7 +65,7 @@ def fingerprint(folder: Path) -> str:
     It covers config.json, and of each weight file the name, the size, the header and 64 kB at each of 17 places. It finds a
     swapped, retrained or truncated model, not a few deliberately changed bytes.
     """
-    files = (folder / "config.json", *_weights(folder))
+    files = (folder / "config.json", *weight_files(folder))
     return _fingerprint(tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
 
@@ -119,63 +108,16 @@ def _check(folder: Path) -> None:
         raise ModelError(problem("model.bad_config", name, reason=f"{type(values).__name__}"))
     if "auto_map" in values:
         raise ModelError(problem("model.own_code", name))
-    if not _weights(folder):
+    if not weight_files(folder):
         pickled = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
         if pickled:
             raise ModelError(problem("model.pickle_only", name, files=", ".join(pickled[:3])))
         raise ModelError(problem("model.no_weights", name))
-    for file in _weights(folder):
-        _header(file)
-    missing = sorted(_shards(folder) - {file.name for file in _weights(folder)})
+    for file in weight_files(folder):
+        header(file)
+    missing = sorted(shards(folder) - {file.name for file in weight_files(folder)})
     if missing:
         raise ModelError(problem("model.missing_shards", name, files=", ".join(missing[:3])))
-
-
-def _shards(folder: Path) -> set[str]:
-    """Return the weight files that the index of a model in several files names."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return set()
-    try:
-        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ModelError(problem("model.broken_weights", index.name)) from error
-
-
-def _weights(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors"))
-
-
-def _header(file: Path) -> dict[str, Any]:
-    """Read the header of a safetensors file: tensor name -> dtype, shape, offsets.
-
-    Raises:
-        ModelError: if the file is not one, or shorter than its header says.
-    """
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        start = stream.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > min(size, 100_000_000):
-            raise ModelError(problem("model.broken_weights", file.name))
-        try:
-            header = json.loads(stream.read(length))
-        except ValueError as error:
-            raise ModelError(problem("model.broken_weights", file.name)) from error
-    if not isinstance(header, dict) or any(end + 8 + length > size for end in _ends(header)):
-        raise ModelError(problem("model.broken_weights", file.name))
-    return header
-
-
-def _ends(header: dict[str, Any]) -> Iterator[int]:
-    return (tensor["data_offsets"][1] for tensor in header.values() if "data_offsets" in tensor)
-
-
-def _product(shape: list[int]) -> int:
-    total = 1
-    for side in shape:
-        total *= side
-    return total
 
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
