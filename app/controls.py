@@ -28,6 +28,8 @@ def value_of(settings: RunSettings, path: str) -> Any:
     value: Any = settings
     for part in path.split("."):
         value = getattr(value, part)
+    if rows()[path].kind == "choice":
+        return "" if value is None else str(value)
     return to_lines(value) if isinstance(value, Mapping) else value
 
 
@@ -51,7 +53,7 @@ def control(path: str, settings: RunSettings, t: Translator, choices: Sequence[A
             return gr.Checkbox(**common)
         case "choice":
             named = [(t(key) if has(key := f"setting.{path}.choice.{name}") else name, name) for name in row.choices]
-            return choice(named, **common)
+            return choice([(t("setting.found_by_the_studio"), "")] * row.optional + named, **common)
         case "list":
             return choice(choices, multiselect=True, **common)
         case "dict":

@@ -27,7 +27,7 @@ MAY_IMPORT = {  # package -> packages of ours it may import (its own modules alw
     "core.prompts": WORDS,
     "core.data": WORDS,
     "core.render": WORDS,
-    "core.models": WORDS | {"core.runs"},
+    "core.models": WORDS | {"core.runs", "core.settings"},
     "core.runs": WORDS | {"core.settings"},
     "core.doctor": WORDS | {"core.data", "core.render", "core.models"},
     "core.curate": WORDS | {"core.data", "core.doctor", "core.prompts", "core.render", "core.models", "core.runs"},

@@ -23,6 +23,12 @@ class Group(BaseModel):
 
 
 Weight = Annotated[float, Field(gt=0, le=100)]
+ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
+
+
+def names(value: Any) -> Any:
+    """Return the names in `a, b` as a list; what is no text is left for the check that follows."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
 class ModelSettings(Group):
@@ -42,7 +48,7 @@ class DataSettings(Group):
     @field_validator("train", "test", mode="before")
     @classmethod
     def _one_name_is_a_list(cls, value: Any) -> Any:
-        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        return names(value)
 
     @field_validator("train", "test")
     @classmethod
@@ -57,19 +63,47 @@ class PromptSettings(Group):
 
 
 class MethodSettings(Group):
-    name: Literal["qlora", "lora"] = setting("qlora", level="simple")
+    name: Literal["qlora", "lora", "rslora", "dora", "pissa", "loraplus", "prefix", "prompt", "freeze", "full"] = (
+        setting("qlora", level="simple")
+    )
+    bits: Literal[4, 8, 16] | None = setting(None)
+    layers: int = setting(2, ge=1, le=1000, unit="layers")
+    virtual_tokens: int = setting(
+        20, ge=1, le=1000, unit="tokens", source="Lester et al. 2021: beyond 20 little is gained"
+    )
+
+    @field_validator("bits", mode="before")
+    @classmethod
+    def _digits_are_a_number(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class LoraSettings(Group):
     rank: int = setting(16, level="simple", ge=1, le=512)
     alpha: int | None = setting(None, ge=1, le=2048, source="twice the rank where empty, the usual choice since LoRA+")
     dropout: float = setting(0.0, ge=0, lt=1)
+    targets: list[ModuleName] = setting(
+        lambda: ["all-linear"], min_length=1, source="QLoRA, Dettmers et al. 2023: all linear layers beat a higher rank"
+    )
+    plus_ratio: float = setting(16.0, ge=1, le=100, source="LoRA+, Hayou et al. 2024: 16")
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, value: Any) -> Any:
+        return names(value)
+
+    @field_validator("targets")
+    @classmethod
+    def _all_are_all(cls, value: list[str]) -> list[str]:
+        return ["all-linear"] if "all-linear" in value else list(dict.fromkeys(value))
 
 
 class OptimSettings(Group):
+    name: Literal["adamw", "paged_adamw_32bit", "paged_adamw_8bit", "adafactor"] = setting("adamw")
     learning_rate: float = setting(2e-4, level="simple", gt=0, le=1, source="QLoRA, Dettmers et al. 2023, table 9")
     weight_decay: float = setting(0.0, ge=0, le=1)
     max_grad_norm: float = setting(1.0, gt=0, le=100)
+    neftune_alpha: float | None = setting(None, gt=0, le=100, source="NEFTune, Jain et al. 2023: 5 to 15")
 
 
 class ScheduleSettings(Group):
@@ -77,6 +111,7 @@ class ScheduleSettings(Group):
     max_steps: int | None = setting(None, ge=1, unit="steps")
     kind: Literal["cosine", "linear", "constant"] = setting("cosine")
     warmup_share: float = setting(0.05, ge=0, le=0.9, source="3 to 10 % is usual; QLoRA used 3 %")
+    patience: int | None = setting(None, ge=1, le=1000, unit="validations")
 
 
 class BatchSettings(Group):
@@ -99,6 +134,17 @@ class CheckpointSettings(Group):
 class LogSettings(Group):
     every_steps: int = setting(1, ge=1, unit="steps")
     validate_every_steps: int | None = setting(None, ge=1, unit="steps")
+    trackers: list[Literal["wandb", "mlflow", "trackio"]] = setting(list)
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, value: Any) -> Any:
+        return names(value)
+
+    @field_validator("trackers")
+    @classmethod
+    def _no_name_twice(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(value))
 
 
 class RunSettings(Group):

@@ -54,7 +54,7 @@ def _row(path: str, info: FieldInfo) -> SettingField:
         default=None if default is PydanticUndefined else default,
         required=info.is_required(),
         optional=optional,
-        choices=get_args(kind) if get_origin(kind) is Literal else (),
+        choices=tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else (),
         minimum=low,
         above_minimum=Gt in bounds,
         maximum=high,
