@@ -134,6 +134,7 @@ class CheckpointSettings(Group):
 class LogSettings(Group):
     every_steps: int = setting(1, ge=1, unit="steps")
     validate_every_steps: int | None = setting(None, ge=1, unit="steps")
+    validate_each_epoch: bool = setting(False)
     trackers: list[Literal["wandb", "mlflow", "trackio"]] = setting(list)
 
     @field_validator("trackers", mode="before")

@@ -18,8 +18,10 @@ from core.render.tokenizer import ChatTokenizer
 from core.runs import events
 from core.runs.directory import Run
 from core.runs.work import run_worker
+from core.train.batches import steps_per_epoch
 from core.train.checkpoint import save
 from core.train.examples import RunData, run_data
+from core.train.schedule import validation_interval
 from core.train.trainer import Trainer, learnt, with_lora
 from core.workspace import Workspace
 
@@ -63,7 +65,8 @@ def work(job: Path) -> None:
 def _train(run: Run, trainer: Trainer, data: RunData, model_folder: Path) -> int:
     """Take the steps and return how many were taken."""
     settings, total = run.settings, trainer.total_steps
-    validate_every = settings.log.validate_every_steps or max(1, total // 10)
+    per_epoch = steps_per_epoch(data.per_pass, settings.batch.global_batch_size)
+    validate_every = validation_interval(settings.log, total, per_epoch)
     spent, tokens, done = 0.0, 0, 0
     for step in trainer.steps():
         done = step.step
