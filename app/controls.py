@@ -55,7 +55,7 @@ def control(path: str, settings: RunSettings, t: Translator, choices: Sequence[A
             named = [(t(key) if has(key := f"setting.{path}.choice.{name}") else name, name) for name in row.choices]
             return choice([(t("setting.found_by_the_studio"), "")] * row.optional + named, **common)
         case "list":
-            return choice(choices, multiselect=True, **common)
+            return choice(choices or row.choices, multiselect=True, **common)
         case "dict":
             return gr.Textbox(lines=2, **common)
         case _ if choices:

@@ -54,7 +54,7 @@ def _row(path: str, info: FieldInfo) -> SettingField:
         default=None if default is PydanticUndefined else default,
         required=info.is_required(),
         optional=optional,
-        choices=tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else (),
+        choices=_choices(kind),
         minimum=low,
         above_minimum=Gt in bounds,
         maximum=high,
@@ -62,6 +62,13 @@ def _row(path: str, info: FieldInfo) -> SettingField:
         level=str(extra.get("level", "advanced")),
         source=str(extra.get("source", "")),
     )
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """Return what a setting, or each member of a list, can be; nothing where that is free."""
+    if get_origin(kind) is list:
+        return _choices(get_args(kind)[0])
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()
 
 
 def _plain(annotation: Any) -> tuple[Any, bool]:
