@@ -50,6 +50,8 @@ MAY_USE = {  # heavy third parties that a module, or a package, may import
     "core.models.load": {"torch", "transformers", "peft"},
     "core.train.trainer": {"torch", "transformers", "peft"},
     "core.train.worker": {"torch"},
+    "core.train.optimizers": {"torch", "transformers", "bitsandbytes"},
+    "core.train.noise": {"torch"},
     "core.train.checkpoint": {"peft"},
     "core.evaluate.generate": {"torch", "transformers", "peft"},
     "core.evaluate.worker": {"torch", "transformers", "peft"},
