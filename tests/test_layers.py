@@ -27,7 +27,7 @@ MAY_IMPORT = {  # package -> packages of ours it may import (its own modules alw
     "core.prompts": WORDS,
     "core.data": WORDS,
     "core.render": WORDS,
-    "core.models": WORDS | {"core.runs", "core.settings"},
+    "core.models": WORDS | {"core.runs", "core.settings", "core.render"},
     "core.runs": WORDS | {"core.settings"},
     "core.doctor": WORDS | {"core.data", "core.render", "core.models"},
     "core.curate": WORDS | {"core.data", "core.doctor", "core.prompts", "core.render", "core.models", "core.runs"},
@@ -48,6 +48,7 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "dataset
 MAY_USE = {  # heavy third parties that a module, or a package, may import
     "app": {"gradio", "fastapi", "pandas"},
     "core.models.load": {"torch", "transformers", "peft"},
+    "core.models.grow": {"torch", "transformers"},
     "core.train.trainer": {"torch", "transformers", "peft"},
     "core.train.worker": {"torch"},
     "core.train.optimizers": {"torch", "transformers", "bitsandbytes"},
