@@ -6,8 +6,9 @@ from dataclasses import replace
 from core.data.formats.turns import merged
 from core.doctor.mojibake import repaired
 from core.doctor.secrets import redacted
-from core.doctor.text import BIDI, CONTROL_TOKEN, INVISIBLE, RESIDUE, RIGHT_TO_LEFT
+from core.doctor.text import BIDI, INVISIBLE, RESIDUE, RIGHT_TO_LEFT
 from core.records import Conversation, Message, Preference, Prompt, Record, Text, UnpairedPreference
+from core.render.control import CONTROL_TOKEN
 
 __all__ = ["escape_control", "in_order", "redacted", "repaired", "strip_invisible", "strip_residue", "with_texts"]
 

@@ -9,12 +9,9 @@ from core.doctor.report import Finding, Tally, excerpt, percent
 from core.doctor.source import Seen
 from core.progress import Progress, silent
 from core.records import Text
+from core.render.control import ControlSearch
 
 _MANY = 0.01  # share of rows from which a few odd ones are worth a warning
-CONTROL_TOKEN = re.compile(  # of the known families of models, whatever the tokenizer
-    r"<\|[a-zA-Z0-9_]{2,40}\|>|<｜[^｜<>\n]{1,40}｜>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
-    r"|\[gMASK\]|\A<s>|</s>\s*\Z"
-)
 RESIDUE = re.compile(
     r"^###\s*(?:Response|Instruction|Input|Human|Assistant|User|System)\s*:|<STOP>|\A\s*(?:Assistant|ASSISTANT|GPT)\s*:\s",
     re.MULTILINE,
@@ -91,16 +88,13 @@ class ControlTokens:
     """Control tokens of the known families of models in the texts, and `own` ones of the chosen tokenizer."""
 
     def __init__(self, own: Iterable[str] = ()) -> None:
-        others = [each for each in own if len(each) > 2 and not CONTROL_TOKEN.fullmatch(each)]
-        names = "|".join(re.escape(each) for each in sorted(others, key=len, reverse=True))
-        self._own = re.compile(names) if names else None
+        self._search = ControlSearch(own)
         self._tally = Tally("control_tokens")
         self._names: set[str] = set()
 
     @property
     def has_own(self) -> bool:
-        """Whether the tokenizer has some that are not of a known family."""
-        return self._own is not None
+        return self._search.has_own
 
     def see(self, seen: Seen) -> None:
         self.look(seen.place, [text for _, text in seen.texts])
@@ -108,9 +102,7 @@ class ControlTokens:
     def look(self, place: str, texts: Iterable[str]) -> None:
         """Look at the texts of one row."""
         for text in texts:
-            signs = "<" in text or "[" in text
-            found = (CONTROL_TOKEN.search(text) if signs else None) or (self._own and self._own.search(text))
-            if found:
+            if found := self._search.search(text):
                 self._names.add(found[0].strip())
                 self._tally.add(place, excerpt(text, found.start()))
                 break
