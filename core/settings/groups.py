@@ -119,12 +119,19 @@ class BatchSettings(Group):
     global_batch_size: int = setting(8, level="simple", ge=1, le=4096, unit="examples")
     micro_batch_size: int | None = setting(None, ge=1, le=4096, unit="examples")
     cutoff_len: int = setting(1024, level="simple", ge=16, le=1_048_576, unit="tokens")
+    packing: bool = setting(True)
 
     @model_validator(mode="after")
     def _micro_divides_global(self) -> "BatchSettings":
         if self.micro_batch_size and self.global_batch_size % self.micro_batch_size:
             raise ValueError(f"{self.global_batch_size} is not a multiple of {self.micro_batch_size}")
         return self
+
+
+class ComputeSettings(Group):
+    dtype: Literal["auto", "bfloat16", "float32"] = setting("auto")
+    checkpointing: Literal["auto", "on", "off"] = setting("auto")
+    compile: bool = setting(False)
 
 
 class CheckpointSettings(Group):
@@ -160,6 +167,7 @@ class RunSettings(Group):
     optim: OptimSettings = OptimSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     batch: BatchSettings = BatchSettings()
+    compute: ComputeSettings = ComputeSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     log: LogSettings = LogSettings()
     seed: int = setting(7, ge=0, le=2**32 - 1)
