@@ -87,7 +87,9 @@ def test_long_rows_are_left_out_and_counted(workspace, tmp_path):
     chosen = settings(data__train="mixed", batch__cutoff_len=100, data__validation_share=0)
     made = plan(workspace, chosen)
     assert (made.examples, made.dropped) == (9, 1)
-    assert "plan.dropped" in [each.code for each in made.warnings]
+    # 22 tokens of ChatML, the answer and its stop among them; a question of 301 letters, nine of 4
+    assert (made.lost_rows, made.lost_tokens) == (0.1, pytest.approx(323 / (323 + 9 * 26)))
+    assert "plan.lost_tokens" in [each.code for each in made.warnings]
     with pytest.raises(DataError, match="10 of 10 are longer"):
         plan(workspace, settings(data__train="mixed", batch__cutoff_len=16))
 

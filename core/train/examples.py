@@ -39,6 +39,7 @@ class Source:
     exposures: int
     share: float
     repetitions: float = 0.0
+    dropped_tokens: int = 0
 
     @property
     def weight(self) -> float:
@@ -63,6 +64,10 @@ class RunData:
     @property
     def dropped(self) -> int:
         return sum(source.dropped for source in self.sources)
+
+    @property
+    def dropped_tokens(self) -> int:
+        return sum(source.dropped_tokens for source in self.sources)
 
     @property
     def tokens(self) -> int:
@@ -138,6 +143,7 @@ class _Brought:
     train: list[Example]
     validation: list[Example]
     dropped: int
+    dropped_tokens: int
 
 
 _Pairs = Sequence[tuple[Conversation, Example]]
@@ -176,6 +182,7 @@ def _bring(
                 [example for _, example in train],
                 [example for _, example in validation],
                 len(mine) + len(measured) - len(kept) - len(checked),
+                sum(len(example.input_ids) for _, example in (*mine, *measured) if len(example.input_ids) > cutoff_len),
             )
         )
     return found
@@ -239,4 +246,7 @@ def _learnt(example: Example) -> int:
 
 def _source(brought: _Brought, offer: Offer, part: Part) -> Source:
     tokens = sum(len(example.input_ids) for example in brought.train)
-    return Source(offer.name, offer.rows, tokens, offer.learnt_tokens, brought.dropped, part.exposures, part.share)
+    return Source(
+        offer.name, offer.rows, tokens, offer.learnt_tokens, brought.dropped, part.exposures, part.share,
+        dropped_tokens=brought.dropped_tokens,
+    )  # fmt: skip

@@ -1,35 +1,30 @@
-"""What a run will do, said before it starts: examples, tokens, steps, time, memory, and what is unwise about it.
+"""What a run will do, said before it starts: examples, tokens, steps, time, memory, what is unwise about it or in the way.
 
 No torch here: the page keeps this true while a person changes settings.
 """
 
-import contextlib
-import math
-import time
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy
-import psutil
 
-from core.data.mix import advice
 from core.data.registry import Registry
 from core.errors import Problem, problem
 from core.models import folder as models
+from core.models.size import Size
 from core.prompts.store import PromptStore
-from core.runs import events
-from core.runs.directory import Run, listing
-from core.runs.process import last_event
 from core.settings import RunSettings
-from core.train.batches import micro_batch_size, total_steps
+from core.train import conflicts as conflicting
+from core.train.advice import advice
+from core.train.batches import CPU_TOKENS, steps_per_epoch, total_steps
 from core.train.examples import RunData, Source, run_data
+from core.train.identity import teaches_identity
+from core.train.machine import Machine, machine as this_machine
+from core.train.memory import Change, Memory, MicroBatch, Verdict, changes, fitting, needed, trained_parameters, verdict
+from core.train.schedule import validation_interval
+from core.train.timing import Shape, Speed, key_of, speed
 from core.workspace import Workspace
-
-FEW_STEPS = 60  # facts/training: runs below it changed nothing that anyone could see
-LARGE_MODEL = 100_000_000  # parameters; above it a rate over 5e-4 tears the model apart
-_WORKER_BYTES = 650_000_000  # resident size of a worker that has imported torch and peft; measured, Linux, CPU build
-_STEP_SECONDS = 0.06  # of a step beside its arithmetic; measured on the starter model, 2 cores
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,8 @@ class Plan:
     """The resolved size of a run.
 
     `examples` counts each row once; tokens are those of one pass, where a row with a weight counts as often as it is shown.
+    `lost_rows` and `lost_tokens` are the parts of all rows and tokens that the cutoff leaves out. `warnings` are advice,
+    `problems` are what keeps the run from starting.
     """
 
     examples: int
@@ -44,18 +41,65 @@ class Plan:
     tokens: int
     learnt_tokens: int
     dropped: int
+    lost_rows: float
+    lost_tokens: float
     sources: tuple[Source, ...]
     steps: int
+    steps_per_epoch: int
+    epochs: float
+    parameters: int
+    trained_parameters: int
     seconds: float
-    measured: bool  # the time comes from an earlier run of this model on this machine
-    memory_bytes: int
-    memory_total: int
-    adapter_bytes: int
+    speed: Speed
+    key: str
+    shape: Shape
+    checkpointing: bool
+    memory: Memory
+    machine: Machine
+    verdict: Verdict
+    changes: tuple[Change, ...]
     warnings: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def measured(self) -> bool:
+        """The time comes from a measurement or an earlier run, not from an estimate."""
+        return self.speed.basis != "estimate"
+
+    @property
+    def memory_bytes(self) -> int:
+        """The peak: as it was measured, else as it was counted."""
+        return self.speed.peak_bytes or self.memory.total
+
+    @property
+    def memory_total(self) -> int:
+        return self.machine.total
 
     @property
     def fits(self) -> bool:
-        return self.memory_bytes < 0.9 * self.memory_total
+        return self.verdict != "does_not_fit"
+
+    @property
+    def adapter_bytes(self) -> int:
+        """The size of what is saved: four bytes a trained weight."""
+        return 4 * self.trained_parameters
+
+    def summary(self) -> dict[str, Any]:
+        """Return the plan as plain values: what `studio plan --json` ends with, and what a run keeps of it."""
+        names = ("examples", "validation_examples", "tokens", "learnt_tokens", "dropped", "lost_rows", "lost_tokens", "steps",
+                 "steps_per_epoch", "epochs", "parameters", "trained_parameters", "seconds", "measured", "memory_bytes",
+                 "memory_total", "verdict", "checkpointing", "key")  # fmt: skip
+        return {
+            **{name: getattr(self, name) for name in names},
+            "basis": self.speed.basis,
+            "load_seconds": self.speed.load_seconds,
+            "memory": self.memory.parts(),
+            "memory_free": self.machine.free,
+            "device": self.machine.name,
+            "shape": asdict(self.shape),
+            "sources": [asdict(source) for source in self.sources],
+            "changes": [asdict(change) for change in self.changes],
+        }
 
 
 def plan(workspace: Workspace, settings: RunSettings) -> Plan:
@@ -66,8 +110,66 @@ def plan(workspace: Workspace, settings: RunSettings) -> Plan:
     """
     registry = Registry(workspace)
     model = models.find_model(workspace, settings.model.path)
+    facts, here = conflicting.model_facts(model), this_machine()
+    entries = [registry.get(name) for name in settings.data.train]
+    data = data_of(workspace, settings, model)
+    schedule, batch = settings.schedule, settings.batch
+    steps = total_steps(data.per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
+    per_epoch = steps_per_epoch(data.per_pass, batch.global_batch_size)
+    passes = min(schedule.epochs, steps * batch.global_batch_size / data.per_pass)
+    micro = _micro_batch(settings, data, facts.size, here)
+    shape = _shape(settings, data, micro)
+    fingerprint = models.fingerprint(model)
+    found = speed(workspace, settings, facts.size, fingerprint, models.weight_bytes(model), here, shape)
+    memory = needed(facts.size, settings, here, micro)
+    judged = verdict(found.peak_bytes or memory.total, here)
+    identities = {entry.name for entry in entries if teaches_identity(workspace, entry)}
+    interval = validation_interval(settings.log, steps, per_epoch)
+    rows, tokens = data.dropped, data.dropped_tokens
+    return Plan(
+        examples=len(data.train),
+        validation_examples=len(data.validation),
+        tokens=data.tokens,
+        learnt_tokens=data.learnt_tokens,
+        dropped=rows,
+        lost_rows=rows / max(1, rows + len(data.train) + len(data.validation)),
+        lost_tokens=tokens / max(1, tokens + sum(source.tokens for source in data.sources)),
+        sources=tuple(replace(each, repetitions=each.weight * passes) for each in data.sources),
+        steps=steps,
+        steps_per_epoch=per_epoch,
+        epochs=passes,
+        parameters=facts.size.parameters,
+        trained_parameters=trained_parameters(facts.size, settings),
+        seconds=_seconds(settings, data, steps, interval, found),
+        speed=found,
+        key=key_of(settings, fingerprint, here),
+        shape=shape,
+        checkpointing=micro.checkpointing,
+        memory=memory,
+        machine=here,
+        verdict=judged,
+        changes=changes(facts.size, settings, here, _longest(data), CPU_TOKENS) if judged != "fits" else (),
+        warnings=(
+            *conflicting.notes(settings, facts, here),
+            *advice(settings, facts.size, data, steps, passes, identities),
+            *_of_the_data(registry, settings, data),
+        ),
+        problems=(
+            *conflicting.conflicts(settings, facts, here),
+            *conflicting.schedule_conflicts(settings, steps, len(data.validation), interval),
+        ),
+    )
+
+
+def data_of(workspace: Workspace, settings: RunSettings, model: Path) -> RunData:
+    """Return the data of a run, as the worker will read it.
+
+    Raises:
+        StudioError: if the data or the prompt cannot be used.
+    """
+    registry = Registry(workspace)
     prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
-    data = run_data(
+    return run_data(
         [registry.get(name) for name in settings.data.train],
         model,
         prompt.text,
@@ -77,62 +179,10 @@ def plan(workspace: Workspace, settings: RunSettings) -> Plan:
         weights=settings.data.weights,
         balance=settings.data.balance,
     )
-    schedule, batch = settings.schedule, settings.batch
-    steps = total_steps(data.per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
-    passes = min(schedule.epochs, steps * batch.global_batch_size / data.per_pass)
-    seconds, measured = _seconds(workspace, settings, model, data, steps)
-    adapter = _adapter_parameters(model, settings.lora.rank)
-    memory, total = _memory(settings, model, data, adapter), _memory_total()
-    return Plan(
-        examples=len(data.train),
-        validation_examples=len(data.validation),
-        tokens=data.tokens,
-        learnt_tokens=data.learnt_tokens,
-        dropped=data.dropped,
-        sources=tuple(replace(each, repetitions=each.weight * passes) for each in data.sources),
-        steps=steps,
-        seconds=seconds,
-        measured=measured,
-        memory_bytes=memory,
-        memory_total=total,
-        adapter_bytes=4 * adapter,
-        warnings=(
-            *_warnings(settings, model, data, steps, memory, total),
-            *_of_the_data(registry, settings, data),
-            *advice(data.parts, passes),
-        ),
-    )
-
-
-def _warnings(settings: RunSettings, model: Path, data: RunData, steps: int, memory: int, total: int) -> list[Problem]:
-    found = []
-    if steps < FEW_STEPS:
-        per_pass = math.ceil(data.per_pass / settings.batch.global_batch_size)
-        needed = math.ceil(FEW_STEPS * 2 / per_pass)
-        found.append(problem("plan.few_steps", "schedule.epochs", steps=steps, few=FEW_STEPS, epochs=needed))
-    limit = models.context_length(model)
-    if limit and settings.batch.cutoff_len > limit:
-        cutoff = settings.batch.cutoff_len
-        found.append(problem("plan.cutoff_over_context", "batch.cutoff_len", value=cutoff, limit=limit))
-    rate = settings.optim.learning_rate
-    if rate > 5e-4 and models.parameters(model) > LARGE_MODEL:
-        found.append(problem("plan.high_rate", "optim.learning_rate", rate=f"{rate:g}"))
-    if rate < 5e-4 and models.parameters(model) < LARGE_MODEL:
-        found.append(problem("plan.low_rate", "optim.learning_rate", rate=f"{rate:g}"))
-    if settings.schedule.warmup_share > 0.3:
-        found.append(
-            problem("plan.long_warmup", "schedule.warmup_share", share=f"{settings.schedule.warmup_share:.0%}")
-        )
-    if memory >= 0.9 * total:
-        found.append(problem("plan.memory", "", needed=f"{memory / 1e9:.1f}", total=f"{total / 1e9:.1f}"))
-    return found
 
 
 def _of_the_data(registry: Registry, settings: RunSettings, data: RunData) -> list[Problem]:
     found = []
-    if data.dropped:
-        cutoff = settings.batch.cutoff_len
-        found.append(problem("plan.dropped", "batch.cutoff_len", dropped=data.dropped, cutoff=cutoff))
     # A set with a test part of its own is tested on that.
     both = sorted(set(settings.data.train) & set(settings.data.test))
     overlap = [name for name in both if not ((parts := registry.get(name).parts) and parts.test)]
@@ -145,63 +195,32 @@ def _of_the_data(registry: Registry, settings: RunSettings, data: RunData) -> li
     return found
 
 
-def _seconds(workspace: Workspace, settings: RunSettings, model: Path, data: RunData, steps: int) -> tuple[float, bool]:
-    tokens = data.tokens / max(1, data.per_pass) * settings.batch.global_batch_size * steps
-    for run in listing(workspace)[:10]:
-        same = run.config["model"]["fingerprint"] == models.fingerprint(model)
-        last = _last_step(run) if same and run.config["settings"]["method"] == settings.method.model_dump() else None
-        if last is not None:
-            return tokens / last.tokens_per_second, True
-    # 2 operations a weight forward and 4 backward, less the frozen weights' own gradient (2).
-    work = tokens * 4 * models.parameters(model)
-    return steps * _STEP_SECONDS + work / _operations_per_second(), False
+def _lengths(data: RunData) -> numpy.ndarray:
+    return numpy.array([len(example.input_ids) for example in data.train])
 
 
-def _last_step(run: Run) -> events.StepFinished | None:
-    """Return a late step of a run that has ended, cheaply: from the end of its log."""
-    if last_event(run.path) is None:
-        return None
-    offset = max(0, run.log.stat().st_size - 20_000)
-    with run.log.open("rb") as file:
-        file.seek(offset)
-        offset += file.read(20_000).find(b"\n") + 1 if offset else 0
-    seen, _ = events.read_from(run.log, offset)
-    steps = [event for event in seen if isinstance(event, events.StepFinished) and event.tokens_per_second > 0]
-    return steps[-1] if steps and steps[-1].step >= 20 else None
+def _longest(data: RunData) -> int:
+    return int(_lengths(data).max())
 
 
-@lru_cache
-def _operations_per_second() -> float:
-    """Measure a float32 matrix product: what a training of this machine reaches at the least."""
-    a = numpy.ones((512, 512), dtype=numpy.float32)
-    a @ a
-    began = time.perf_counter()
-    for _ in range(4):
-        a @ a
-    return 4 * 2 * 512**3 / (time.perf_counter() - began)
+def _micro_batch(settings: RunSettings, data: RunData, size: Size, machine: Machine) -> MicroBatch:
+    """Return the largest micro-batch of the run, as the trainer will cut it."""
+    batch, lengths = settings.batch, _lengths(data)
+    longest, whole = int(lengths.max()), int(lengths.mean() * batch.global_batch_size)
+    if batch.micro_batch_size:
+        wanted = longest * batch.micro_batch_size
+        return fitting(size, settings, machine, machine.free, wanted, wanted)
+    return fitting(size, settings, machine, machine.free, longest, max(longest, min(CPU_TOKENS, whole)))
 
 
-def _adapter_parameters(model: Path, rank: int) -> int:
-    """Return the parameters of a LoRA on all linear layers but the output."""
-    return sum(rank * (rows + columns) for rows, columns in models.linear_shapes(model))
+def _shape(settings: RunSettings, data: RunData, micro: MicroBatch) -> Shape:
+    example = data.tokens / max(1, data.per_pass)
+    return Shape(micro.tokens, example * settings.batch.global_batch_size, example)
 
 
-def _memory(settings: RunSettings, model: Path, data: RunData, adapter: int) -> int:
-    """Estimate the peak in bytes: weights, adapter with its optimizer, activations and logits of a micro-batch."""
-    linear = sum(rows * columns for rows, columns in models.linear_shapes(model))
-    other = models.parameters(model) - linear
-    weights = linear * (0.6 if settings.method.name == "qlora" else 4) + other * 4
-    longest = max(len(example.input_ids) for example in data.train)
-    micro = micro_batch_size(settings.batch.micro_batch_size, settings.batch.global_batch_size, longest)
-    values = models.config(model)
-    width = sum(rows + columns for rows, columns in models.linear_shapes(model))
-    activations = micro * longest * (width * 6 + int(values.get("vocab_size", 0)) * 12)
-    return int(_WORKER_BYTES + weights + adapter * 16 + activations)
-
-
-def _memory_total() -> int:
-    """Return the memory a run can have: of the machine, or of the container it lives in."""
-    limits = [psutil.virtual_memory().total]
-    with contextlib.suppress(OSError, ValueError):
-        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(limits)
+def _seconds(settings: RunSettings, data: RunData, steps: int, interval: int, found: Speed) -> float:
+    """Return the time of a whole run: loading, the steps, and a forward pass, a third of a step, for each validation."""
+    example = data.tokens / max(1, data.per_pass)
+    trained = example * settings.batch.global_batch_size * steps
+    validated = sum(len(each.input_ids) for each in data.validation) * (steps // interval + (steps % interval > 0))
+    return found.load_seconds + found.seconds_per_token * (trained + validated / 3)

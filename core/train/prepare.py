@@ -13,7 +13,9 @@ from core.models import folder as models
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, create
 from core.settings import RunSettings
+from core.train.conflicts import conflicts, model_facts
 from core.train.gate import admit
+from core.train.machine import machine
 from core.train.plan import Plan, plan
 from core.workspace import Workspace, checked_name, require_space, slug
 
@@ -32,7 +34,9 @@ def prepare(workspace: Workspace, settings: RunSettings) -> Run:
     adapter = expected.adapter_bytes if expected else 0
     require_space(workspace.runs, adapter * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
     name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
-    return Run(create(workspace.runs, name, _config(workspace, Registry(workspace), settings) | {"findings": findings}))
+    planned = {"plan": expected.summary()} if expected else {}
+    config = job_config(workspace, settings, "train") | planned | {"findings": findings}
+    return Run(create(workspace.runs, name, config))
 
 
 def checked_plan(workspace: Workspace, settings: RunSettings) -> Plan | None:
@@ -59,16 +63,28 @@ def checked_plan(workspace: Workspace, settings: RunSettings) -> Plan | None:
             if error.problems[0].code != "model.not_cached":  # the worker downloads it
                 problems += error.problems
     if problems:
-        raise StudioError(*problems)
+        raise StudioError(*problems, *_conflicts(workspace, settings))
     try:
-        return plan(workspace, settings)
+        planned = plan(workspace, settings)
     except ModelError as error:
         if error.problems[0].code != "model.not_cached":
             raise
         return None
+    if planned.problems:
+        raise StudioError(*planned.problems)
+    return planned
 
 
-def _config(workspace: Workspace, registry: Registry, settings: RunSettings) -> dict[str, Any]:
+def _conflicts(workspace: Workspace, settings: RunSettings) -> list[Problem]:
+    """Return what contradicts the model or the machine, where the model can be looked at."""
+    with contextlib.suppress(StudioError):
+        return conflicts(settings, model_facts(models.find_model(workspace, settings.model.path)), machine())
+    return []
+
+
+def job_config(workspace: Workspace, settings: RunSettings, kind: str) -> dict[str, Any]:
+    """Return what a worker must know to load a run's model and data, and to tell whether they are still the same."""
+    registry = Registry(workspace)
     prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
     base: dict[str, str | None] = {"path": settings.model.path, "folder": None, "fingerprint": None}
     with contextlib.suppress(ModelError):  # not cached: the worker downloads it
@@ -76,7 +92,7 @@ def _config(workspace: Workspace, registry: Registry, settings: RunSettings) -> 
         base |= {"folder": str(model), "fingerprint": models.fingerprint(model)}
     entries = [registry.get(each) for each in dict.fromkeys((*settings.data.train, *settings.data.test))]
     return {
-        "kind": "train",
+        "kind": kind,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "workspace": str(workspace.root),
         "allow": [str(each) for each in workspace.allow],

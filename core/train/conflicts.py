@@ -1,0 +1,168 @@
+"""Settings that contradict each other, the model or the machine: told all at once before the start, each with the way out."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from core.errors import Problem, problem
+from core.models.files import config, headers
+from core.models.methods import TRAITS, bits_of
+from core.models.size import Size, size
+from core.render.model_files import state_of
+from core.render.tokenizer import ChatTokenizer
+from core.settings import RunSettings, SettingField, fields
+from core.train.machine import Machine
+
+LORA = frozenset(name for name, traits in TRAITS.items() if traits.adapter and traits.mergeable)
+_VIRTUAL = ("prefix", "prompt")
+_ONLY_WITH = {  # setting -> the methods that read it
+    "lora.rank": LORA,
+    "lora.alpha": LORA,
+    "lora.dropout": LORA,
+    "lora.targets": LORA,
+    "lora.plus_ratio": frozenset({"loraplus"}),
+    "method.layers": frozenset({"freeze"}),
+    "method.virtual_tokens": frozenset(_VIRTUAL),
+}
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model folder says that a setting can contradict.
+
+    `quantised` is the method that its weights are quantised with (`gptq`, `awq`, `fp8`, `bitsandbytes` …), "" for none, and
+    `bits` their bits where that is said. `modules` are the full names of its layers, `template` says that it has one.
+    """
+
+    size: Size
+    context: int
+    quantised: str
+    bits: int
+    modules: frozenset[str]
+    template: bool
+
+
+def model_facts(folder: Path) -> ModelFacts:
+    """Read the facts of a checked model folder.
+
+    Raises:
+        ModelError: if it has no size that can be told, or its tokenizer cannot be used.
+    """
+    return _facts(folder, state_of(folder))
+
+
+@lru_cache(maxsize=8)
+def _facts(folder: Path, _: object) -> ModelFacts:
+    found = size(folder)
+    quantised: Mapping[str, Any] = config(folder).get("quantization_config") or {}
+    four, eight = quantised.get("load_in_4bit"), quantised.get("load_in_8bit")
+    return ModelFacts(
+        size=found,
+        context=found.context,
+        quantised=str(quantised.get("quant_method") or ("bitsandbytes" if four or eight else "other"))
+        if quantised
+        else "",
+        bits=int(quantised.get("bits") or (4 if four else 8 if eight else 0)),
+        modules=frozenset(name.removesuffix(".weight") for name in headers(folder) if name.endswith(".weight")),
+        template=ChatTokenizer.load(folder).template_source == "model",
+    )
+
+
+def conflicts(settings: RunSettings, model: ModelFacts, machine: Machine) -> list[Problem]:
+    """Return what keeps these settings from starting on this model and machine."""
+    return [
+        *_of_precision(settings, model, machine),
+        *_of_method(settings, model),
+        *_of_batch(settings, model),
+    ]
+
+
+def schedule_conflicts(settings: RunSettings, steps: int, validation_examples: int, interval: int) -> list[Problem]:
+    """Return what contradicts the length of the run: `steps` in all, validated after each `interval` of them."""
+    schedule, found = settings.schedule, []
+    if math.ceil(steps * schedule.warmup_share) >= steps:
+        found.append(problem("conflict.all_warmup", "schedule.warmup_share", steps=steps, share=f"{0.05:g}"))
+    if schedule.patience is None:
+        return found
+    validations = steps // interval + (steps % interval > 0)
+    if not validation_examples:
+        found.append(problem("conflict.patience_blind", "schedule.patience"))
+    elif schedule.patience >= validations:
+        shorter = max(1, steps // (3 * schedule.patience))
+        values = {"patience": schedule.patience, "validations": validations, "every": shorter}
+        found.append(problem("conflict.patience_long", "schedule.patience", **values))
+    return found
+
+
+def notes(settings: RunSettings, model: ModelFacts, machine: Machine) -> list[Problem]:
+    """Return what the run will do otherwise than a setting says, without anything being wrong."""
+    found = []
+    cutoff = settings.batch.cutoff_len
+    if model.context and cutoff > model.context and "cutoff_len" not in settings.batch.model_fields_set:
+        found.append(problem("plan.cutoff_over_context", "batch.cutoff_len", value=cutoff, limit=model.context))
+    if settings.batch.packing and not TRAITS[settings.method.name].packs:
+        found.append(problem("plan.no_packing", "batch.packing", method=settings.method.name))
+    if settings.optim.name.startswith("paged_") and machine.device == "cpu":
+        found.append(problem("plan.no_paging", "optim.name", name=settings.optim.name))
+    return found
+
+
+def _of_precision(settings: RunSettings, model: ModelFacts, machine: Machine) -> Iterator[Problem]:
+    name, allowed, bits = settings.method.name, TRAITS[settings.method.name].bits, bits_of(settings)
+    if bits not in allowed:
+        able = ", ".join(each for each, traits in TRAITS.items() if bits in traits.bits)
+        values = {"method": name, "bits": bits, "allowed": ", ".join(map(str, allowed)), "able": able}
+        yield problem("conflict.bits", "method.bits", **values)
+    if model.quantised == "bitsandbytes" and bits != model.bits:
+        able = "qlora" if model.bits in TRAITS["qlora"].bits else name
+        yield problem("conflict.other_bits", "method.bits", bits=bits, has=model.bits, able=able)
+    elif model.quantised not in ("", "bitsandbytes"):
+        yield problem("conflict.quantised", "model.path", method=model.quantised)
+    if settings.compute.dtype == "bfloat16" and machine.bfloat16 is False:
+        yield problem("conflict.no_bfloat16", "compute.dtype", machine=machine.name)
+    if settings.compute.compile and machine.device == "cpu":
+        yield problem("conflict.compile_on_cpu", "compute.compile")
+
+
+def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
+    name, traits = settings.method.name, TRAITS[settings.method.name]
+    for path, methods in _ONLY_WITH.items():
+        if name not in methods and (row := _changed(settings, path)) is not None:
+            default = "" if row.default is None else row.default
+            shown = ", ".join(default) if isinstance(default, list) else f"{default:g}" if default != "" else "–"
+            values = {"setting": path, "method": name, "methods": ", ".join(sorted(methods)), "default": shown}
+            yield problem("conflict.unread", path, **values)
+    if name == "freeze" and settings.method.layers > model.size.layers:
+        yield problem("conflict.layers", "method.layers", layers=settings.method.layers, has=model.size.layers)
+    if name in LORA and "all-linear" not in settings.lora.targets:
+        missing = [each for each in settings.lora.targets if not _names_a_layer(each, model.modules)]
+        if missing and model.modules:
+            has = ", ".join(dict.fromkeys(each.name for each in model.size.linears))
+            yield problem("conflict.targets", "lora.targets", names=", ".join(missing), has=has)
+    if settings.compute.checkpointing == "on" and not traits.checkpoints:
+        yield problem("conflict.checkpointing", "compute.checkpointing", method=name)
+    if settings.model.add_chatml and model.template:
+        yield problem("conflict.has_template", "model.add_chatml")
+
+
+def _of_batch(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
+    batch, given = settings.batch, settings.batch.model_fields_set
+    if batch.packing and "packing" in given and not TRAITS[settings.method.name].packs:
+        yield problem("conflict.packing", "batch.packing", method=settings.method.name)
+    if model.context and batch.cutoff_len > model.context and "cutoff_len" in given:
+        yield problem("conflict.cutoff", "batch.cutoff_len", value=batch.cutoff_len, limit=model.context)
+
+
+def _changed(settings: RunSettings, path: str) -> SettingField | None:
+    """Return the row of a setting that is not at its default."""
+    row = next(each for each in fields() if each.path == path)
+    group, _, name = path.partition(".")
+    return row if getattr(getattr(settings, group), name) != row.default else None
+
+
+def _names_a_layer(target: str, modules: frozenset[str]) -> bool:
+    """Say whether a target means a layer, as PEFT reads it: the end of a layer's name, at a dot."""
+    return any(module == target or module.endswith(f".{target}") for module in modules)
