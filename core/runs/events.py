@@ -49,9 +49,12 @@ class StepFinished:
 
 @dataclass(frozen=True, kw_only=True)
 class Validated:
+    """Measured after `step` steps; 0 is the untrained model."""
+
     event: ClassVar[str] = "validated"
     step: int
     loss: float  # nats per learnt token, weighted by tokens
+    by_source: dict[str, float] = field(default_factory=dict)  # the same by data set or task, where there are several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,28 @@ class CheckpointSaved:
     event: ClassVar[str] = "checkpoint_saved"
     step: int
     path: str  # relative to the run directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingEnded:
+    """Why the steps ended, which of them is the result, and what the run took beside what its plan had said.
+
+    `reason` is "done", "stopped" (a person asked) or "no_better" (`patience` validations in a row brought no better loss).
+    `kept_step` is the one in `final/`. Losses are of the validation; None where nothing was validated. `planned` and
+    `measured` have the keys `steps`, `seconds` (of the training, without loading) and `memory_bytes` (the peak; of the GPU
+    where one was used), as far as each is known.
+    """
+
+    event: ClassVar[str] = "training_ended"
+    reason: str
+    step: int
+    kept_step: int
+    patience: int | None = None
+    best_step: int | None = None
+    best_loss: float | None = None
+    untrained_loss: float | None = None
+    planned: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +130,8 @@ class RunFailed:
 
 
 Event = (
-    Phase | RunStarted | StepFinished | Validated | CheckpointSaved | Progress | Warned | RunFinished | RunStopped
-    | RunFailed
+    Phase | RunStarted | StepFinished | Validated | CheckpointSaved | TrainingEnded | Progress | Warned | RunFinished
+    | RunStopped | RunFailed
 )  # fmt: skip
 _KINDS: dict[str, Any] = {kind.event: kind for kind in get_args(Event)}
 ENDS = ("run_finished", "run_failed", "run_stopped")

@@ -28,7 +28,7 @@ class Source:
 
     `examples`, `tokens` and `learnt_tokens` count each row once; `exposures` are the examples that a pass shows, which are
     `weight` times as many, and `share` is their part of all learnt tokens. `repetitions` is how often a whole run shows each
-    row; the plan knows it.
+    row; the plan knows it. `validated` are the examples kept back; in `RunData.validation` they follow source by source.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Source:
     share: float
     repetitions: float = 0.0
     dropped_tokens: int = 0
+    validated: int = 0
 
     @property
     def weight(self) -> float:
@@ -248,5 +249,5 @@ def _source(brought: _Brought, offer: Offer, part: Part) -> Source:
     tokens = sum(len(example.input_ids) for example in brought.train)
     return Source(
         offer.name, offer.rows, tokens, offer.learnt_tokens, brought.dropped, part.exposures, part.share,
-        dropped_tokens=brought.dropped_tokens,
+        dropped_tokens=brought.dropped_tokens, validated=len(brought.validation),
     )  # fmt: skip
