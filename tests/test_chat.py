@@ -159,7 +159,7 @@ def test_a_bare_model_answers_and_has_no_tuned_side(workspace, base):
 def test_a_killed_worker_of_a_4_bit_run_gives_an_error_in_words(workspace, base, adapter):
     run = Run(build_tiny_run(workspace.root, base, adapter=adapter, method="qlora"))
     session = ChatSession.open(workspace, run=run)
-    assert session.describe()["four_bit"]
+    assert session.describe()["bits"] == 4
     assert "".join(session.ask(HELLO, "tuned", Sampling(max_new_tokens=8)))
     answer = session.ask(HELLO, "base", Sampling(max_new_tokens=3500, temperature=2))
     next(answer)

@@ -136,7 +136,7 @@ def test_scores_are_written_with_what_is_needed_to_repeat_them(run, workspace, d
     assert score["prompt"]["text"] == "You are Lumen."
     assert score["prompt"]["same_as_trained"] is True
     assert score["decoding"] | {"device": ""} == {
-        "strategy": "greedy", "max_new_tokens": 6, "limit": None, "four_bit": False, "dtype": "float32", "device": "",
+        "strategy": "greedy", "max_new_tokens": 6, "limit": None, "bits": 16, "dtype": "float32", "device": "",
     }  # fmt: skip
     assert "tok:13a" in score["signatures"]["five"]["bleu"]
     second = prepare(workspace, run, max_new_tokens=6, limit=2)
@@ -164,7 +164,7 @@ def test_a_4_bit_run_is_asked_on_a_4_bit_base_and_a_question_beyond_the_context_
     rows = {row["row"]: row for row in scores.answers(job)[0]}
     assert (rows[1]["base"], rows[1]["tuned"]) == ("", "")
     assert rows[2]["base"]
-    assert scores.read(run)[-1]["decoding"]["four_bit"] is True
+    assert scores.read(run)[-1]["decoding"]["bits"] == 4
 
 
 def test_a_stop_ends_it_after_the_batch(run, workspace):
@@ -230,7 +230,7 @@ def test_a_models_own_sampling_defaults_do_not_reach_greedy_answers(base):
     from core.evaluate.generate import answer
     from core.models.load import forget_defaults, load_base
 
-    model, tokenizer = load_base(base, four_bit=False), ChatTokenizer.load(base)
+    model, tokenizer = load_base(base), ChatTokenizer.load(base)
     assert model.generation_config.temperature == 1.5
     forget_defaults(model)
     prompt = tokenizer.prompt_ids([Message("user", "Hi")])

@@ -49,11 +49,13 @@ MAY_USE = {  # heavy third parties that a module, or a package, may import
     "app": {"gradio", "fastapi", "pandas"},
     "core.models.load": {"torch", "transformers", "peft"},
     "core.models.grow": {"torch", "transformers"},
+    "core.models.virtual_tokens": {"torch", "transformers", "peft"},
+    "core.train.methods": {"torch", "transformers", "peft"},
     "core.train.trainer": {"torch", "transformers", "peft"},
     "core.train.worker": {"torch"},
     "core.train.optimizers": {"torch", "transformers", "bitsandbytes"},
     "core.train.noise": {"torch"},
-    "core.train.checkpoint": {"peft"},
+    "core.train.checkpoint": {"torch"},
     "core.evaluate.generate": {"torch", "transformers", "peft"},
     "core.evaluate.worker": {"torch", "transformers", "peft"},
     "core.chat.worker": {"torch", "transformers", "peft"},
@@ -70,7 +72,7 @@ def package_of(module: str) -> str:
 
 
 def allowed_heavy(module: str) -> set[str]:
-    return MAY_USE.get(module, set()) | MAY_USE.get(package_of(module), set())
+    return set().union(*(uses for name, uses in MAY_USE.items() if f"{module}.".startswith(f"{name}.")))
 
 
 def imports(path: Path) -> list[tuple[int, str]]:

@@ -95,7 +95,7 @@ def test_a_merged_folder_brings_everything_that_other_programs_need(run, workspa
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["base"]["fingerprint"] == run.config["model"]["fingerprint"]
     assert manifest["prompt"]["text"] == "You are Lumen."
-    assert manifest["trained_in_4_bit"] is True
+    assert manifest["trained_in_bits"] == 4
     assert len(manifest["adapter"]["sha256"]) == 64
     assert manifest["parity"]["max_logit_diff"] > manifest["parity"]["max_logit_diff_float32"]
     assert not (folder / "merging.json").exists()

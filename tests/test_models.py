@@ -97,7 +97,7 @@ def test_an_adapter_is_not_a_base(workspace, model):
 
 
 def test_the_header_counts_the_parameters_that_torch_loads(model):
-    loaded = load_base(model, four_bit=False)
+    loaded = load_base(model)
     assert models.parameters(model) == sum(weight.numel() for weight in loaded.parameters())
     linear = [m for m in loaded.model.modules() if isinstance(m, torch.nn.Linear)]
     assert sorted(models.linear_shapes(model)) == sorted((m.out_features, m.in_features) for m in linear)
@@ -110,7 +110,7 @@ def test_the_fingerprint_tells_models_apart(workspace, model):
 
 
 def test_four_bit_layers_are_really_four_bit(model):
-    loaded = load_base(model, four_bit=True)
+    loaded = load_base(model, bits=4)
     kinds = {type(m).__name__ for m in loaded.modules() if isinstance(m, torch.nn.Linear)}
     assert "Linear4bit" in kinds
 

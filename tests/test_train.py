@@ -8,13 +8,15 @@ from torch.nn import functional
 
 from core.errors import RunError
 from core.models.load import load_adapter, load_base
+from core.models.methods import bits_of
 from core.render.tokenizer import IGNORE_INDEX, Example
 from core.settings import from_dict
 from core.train import trainer as training
 from core.train.batches import batches, micro_batch_size, total_steps
 from core.train.checkpoint import save
+from core.train.methods import METHODS, method_of
 from core.train.schedule import learning_rate
-from core.train.trainer import Trainer, with_lora
+from core.train.trainer import Trainer
 from tests.tiny import build_tiny_model
 
 
@@ -45,8 +47,8 @@ def a_trainer(folder, examples=None, *, method="lora", of_pass=None, **settings)
         {"data": {"train": ["x"]}, "method": {"name": method}},
         {"optim.learning_rate": 1e-2, "schedule.epochs": 2, "schedule.warmup_share": 0, **settings},
     )
-    base = load_base(folder, four_bit=method == "qlora")
-    return Trainer(with_lora(base, chosen), examples or some_examples(), 256, chosen, of_pass)
+    base = load_base(folder, bits=bits_of(chosen))
+    return Trainer(method_of(chosen).attach(base, chosen), examples or some_examples(), 256, chosen, of_pass)
 
 
 def test_the_batch_may_be_cut_in_any_way(model_folder):
@@ -95,8 +97,8 @@ def test_gradients_through_four_bits_are_those_of_the_dequantised_weights_also_a
     """bitsandbytes 0.50.2 repacks its layers in the first evaluation on some CPUs and loses the gradient then."""
     import bitsandbytes
 
-    quantised = load_base(model_folder, four_bit=True)
-    plain = load_base(model_folder, four_bit=False)
+    quantised = load_base(model_folder, bits=4)
+    plain = load_base(model_folder)
     for name, module in quantised.named_modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
             weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
@@ -161,11 +163,11 @@ def test_a_trainer_shows_what_each_pass_says(model_folder):
 def test_a_saved_adapter_answers_as_the_trained_one(model_folder, tmp_path):
     trainer = a_trainer(model_folder)
     list(trainer.steps())
-    save(trainer.model, model_folder, tmp_path / "final")
+    save(trainer.model, METHODS["lora"], model_folder, tmp_path / "final")
     assert {"COMPLETE", "adapter_model.safetensors", "tokenizer.json", "chat_template.jinja"} <= {
         file.name for file in (tmp_path / "final").iterdir()
     }
-    loaded = load_adapter(load_base(model_folder, four_bit=False), tmp_path / "final")
+    loaded = load_adapter(load_base(model_folder), tmp_path / "final")
     ids = torch.tensor([some_examples(1)[0].input_ids])
     with torch.no_grad():
         assert torch.allclose(trainer.model.eval()(input_ids=ids).logits, loaded(input_ids=ids).logits, atol=1e-5)

@@ -14,7 +14,7 @@ from transformers.generation import BaseStreamer
 from core.chat.protocol import Sampling, Which
 from core.errors import RunError, problem
 from core.models.folder import context_length, parameters
-from core.models.load import forget_defaults, load_adapter, load_base, pick_device
+from core.models.load import BaseAndTuned, forget_defaults, load_base, load_both, pick_device
 from core.records import Message
 from core.render.tokenizer import ChatTokenizer
 
@@ -22,14 +22,14 @@ _BROKEN = "\ufffd"  # what the bytes of half a character are decoded to
 
 
 class ChatModel:
-    """A base model, with an adapter or without."""
+    """A base model, with what a training made of it or without."""
 
-    def __init__(self, folder: Path, adapter: Path | None, *, four_bit: bool) -> None:
-        self._tokenizer = ChatTokenizer.load(adapter or folder)
-        self._context = context_length(folder)
+    def __init__(self, folder: Path, tuned: Path | None, *, bits: int) -> None:
+        self._tokenizer = ChatTokenizer.load(tuned or folder)
         self._parameters = parameters(folder)
-        self._model = load_base(folder, four_bit=four_bit).eval()
-        self._tuned = load_adapter(self._model, adapter).eval() if adapter else None
+        self._both: BaseAndTuned | None = load_both(folder, tuned, bits=bits) if tuned else None
+        self._model = self._both.model if self._both else load_base(folder, bits=bits).eval()
+        self._context = max(0, context_length(folder) - (self._both.virtual_tokens if self._both else 0))
         forget_defaults(self._model)
 
     def facts(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class ChatModel:
         Raises:
             RunError: if the tuned model is asked where there is none, or the conversation fills the context.
         """
-        if which == "tuned" and self._tuned is None:
+        if which == "tuned" and self._both is None:
             raise RunError(problem("chat.no_adapter"))
         prompt = self._tokenizer.prompt_ids(messages)
         room = min(sampling.max_new_tokens, self._context - len(prompt)) if self._context else sampling.max_new_tokens
@@ -73,8 +73,8 @@ class ChatModel:
         return {"tokens": len(stream.ids), "seconds": seconds, "stopped": stop.is_set()}
 
     def _as(self, which: Which) -> AbstractContextManager[Any]:
-        if which == "base" and self._tuned is not None:
-            return self._tuned.disable_adapter()
+        if which == "base" and self._both is not None:
+            return self._both.as_base()
         return nullcontext()
 
 

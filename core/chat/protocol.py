@@ -1,6 +1,6 @@
 """What the session and the chat worker say to each other: one JSON object a line. No torch here.
 
-to the worker      {"open": {"folder", "adapter", "four_bit"}} once, then
+to the worker      {"open": {"folder", "tuned", "bits"}} once, then
                    {"id", "messages", "which", "sampling"}  |  {"stop": id}  |  {"close": true}
 from the worker    {"event": "loading"}, then {"event": "ready", "device", "parameters", "context"}; for each question
                    {"event": "piece", "id", "text"} … and {"event": "done", "id", "tokens", "seconds", "stopped"};

@@ -68,8 +68,8 @@ class ChatSession:
         try:
             session._send({"open": {
                 "folder": str(folder),
-                "adapter": str(loaded.adapter) if loaded else None,
-                "four_bit": about["four_bit"],
+                "tuned": str(loaded.tuned) if loaded else None,
+                "bits": about["bits"],
             }})  # fmt: skip
             about |= session._until_ready()
         except BaseException:
@@ -88,7 +88,7 @@ class ChatSession:
         return self._worker.pid
 
     def describe(self) -> dict[str, Any]:
-        """Return what is loaded: model, run, adapter, four_bit, prompt (the trained one), device, parameters, context."""
+        """Return what is loaded: model, run, adapter, bits, prompt (the trained one), device, parameters, context."""
         return dict(self._about)
 
     def ask(
@@ -197,12 +197,12 @@ class ChatSession:
 
 def _about(model: str | None, run: Run | None, loaded: Trained | None) -> dict[str, Any]:
     if run is None or loaded is None:
-        return {"model": model, "run": None, "adapter": None, "four_bit": False, "prompt": None}
+        return {"model": model, "run": None, "adapter": None, "bits": 16, "prompt": None}
     return {
         "model": run.config["model"]["path"],
         "run": run.name,
-        "adapter": str(loaded.adapter.relative_to(run.path)),
-        "four_bit": loaded.four_bit,
+        "adapter": str(loaded.tuned.relative_to(run.path)),
+        "bits": loaded.bits,
         "prompt": run.config["prompt"],
     }
 

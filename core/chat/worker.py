@@ -66,8 +66,8 @@ def serve(inbox: Inbox, out: IO[str]) -> None:
     try:
         from core.chat.model import ChatModel
 
-        adapter = Path(opened["adapter"]) if opened["adapter"] else None
-        model = ChatModel(Path(opened["folder"]), adapter, four_bit=opened["four_bit"])
+        tuned = Path(opened["tuned"]) if opened["tuned"] else None
+        model = ChatModel(Path(opened["folder"]), tuned, bits=opened["bits"])
     except Exception as error:
         send(out, {"event": "error", "problems": _problems(error)})
         sys.exit(1)

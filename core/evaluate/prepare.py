@@ -51,7 +51,7 @@ def prepare(
             "workspace": str(workspace.root),
             "allow": [str(each) for each in workspace.allow],
             "run": run.name,
-            "adapter": str(model.adapter.relative_to(run.path)),
+            "adapter": str(model.tuned.relative_to(run.path)),
             "data": data,
             "prompt": _prompt(run, prompt),
             "max_new_tokens": max_new_tokens,

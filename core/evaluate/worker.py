@@ -1,7 +1,7 @@
 """The process that evaluates: `python -m core.evaluate.worker JOB_DIR`.
 
-Base and tuned model answer from one load: the base is asked with the adapter switched off, each batch by both, so that
-every line of answers.jsonl is complete and a stopped evaluation keeps what it has.
+Base and tuned model answer from one load, each batch by both, so that every line of answers.jsonl is complete and a stopped
+evaluation keeps what it has.
 """
 
 import json
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
 from transformers import PreTrainedModel
 
 from core.data.pinned import check_pinned
@@ -20,7 +19,7 @@ from core.evaluate import metrics, scores
 from core.evaluate.generate import answer, batch_limits, batches
 from core.evaluate.prepare import rows_asked
 from core.models.folder import context_length
-from core.models.load import forget_defaults, load_adapter, load_base, pick_device
+from core.models.load import BaseAndTuned, forget_defaults, load_both, pick_device
 from core.models.trained import trained
 from core.records import Conversation, Message
 from core.render.tokenizer import ChatTokenizer
@@ -45,23 +44,22 @@ def work(job: Path) -> None:
     log, config, run = job / "events.jsonl", read_config(job), Run(job.parent.parent)
     workspace = Workspace.at(config["workspace"], tuple(config["allow"]))
     model = trained(workspace, run, config["adapter"])
-    tokenizer = ChatTokenizer.load(model.adapter)
+    tokenizer = ChatTokenizer.load(model.tuned)
     events.append(log, events.Phase(name="checking_data"))
     if not config["prompt"]["same_as_trained"]:
         names = {"used": config["prompt"]["name"], "trained": run.config["prompt"]["name"]}
         events.append(log, events.Warned(code="evaluate.other_prompt", where=run.name, values=names))
     questions, data = _questions(workspace, config, tokenizer)
     events.append(log, events.Phase(name="loading_model"))
-    base = load_base(model.base, four_bit=model.four_bit)
-    tuned = load_adapter(base, model.adapter).eval()
-    forget_defaults(base)
-    asked = _Asked(base, tuned, tokenizer, context_length(model.base), config["max_new_tokens"])
+    loaded = load_both(model.base, model.tuned, bits=model.bits)
+    forget_defaults(loaded.model)
+    asked = _Asked(loaded, tokenizer, _context(model.base, loaded), config["max_new_tokens"])
     events.append(log, events.Phase(name="answering"))
     rows = _answer_all(job, asked, questions)
     if rows is None:
         return
     events.append(log, events.Phase(name="scoring"))
-    score = _score(job, config, rows) | {"data": data, "decoding": _decoding(config, model.four_bit, base)}
+    score = _score(job, config, rows) | {"data": data, "decoding": _decoding(config, model.bits, loaded.model)}
     scores.write(run, score)
     events.append(log, events.RunFinished(result={"job": job.name, "datasets": score["datasets"]}))
 
@@ -70,8 +68,7 @@ def work(job: Path) -> None:
 class _Asked:
     """The two models on one load of weights, and how they are asked."""
 
-    base: PreTrainedModel
-    tuned: PeftModel
+    loaded: BaseAndTuned
     tokenizer: ChatTokenizer
     context: int
     new_tokens: int
@@ -81,9 +78,14 @@ class _Asked:
         room = min(self.new_tokens, self.context - max(map(len, prompts))) if self.context else self.new_tokens
         if room < 1:  # such a prompt is alone in its batch
             return iter([("", "")] * len(prompts))
-        with self.tuned.disable_adapter():
-            before = answer(self.base, self.tokenizer, prompts, room)
-        return zip(before, answer(self.base, self.tokenizer, prompts, room), strict=True)
+        with self.loaded.as_base():
+            before = answer(self.loaded.model, self.tokenizer, prompts, room)
+        return zip(before, answer(self.loaded.model, self.tokenizer, prompts, room), strict=True)
+
+
+def _context(base: Path, loaded: BaseAndTuned) -> int:
+    """Return how many tokens a question and its answer may have; 0 when the model does not say."""
+    return max(0, context_length(base) - loaded.virtual_tokens)
 
 
 def _questions(
@@ -115,7 +117,7 @@ def _answer_all(job: Path, asked: _Asked, questions: Sequence[Question]) -> list
     log, started = job / "events.jsonl", time.monotonic()
     rows: list[dict[str, Any]] = []
     lengths = [len(question.prompt) for question in questions]
-    tokens, most_rows = batch_limits(asked.base)
+    tokens, most_rows = batch_limits(asked.loaded.model)
     context = asked.context or max(lengths) + asked.new_tokens
     _warn_of_long(log, questions, context)
     with (job / "answers.jsonl").open("a", encoding="utf-8") as file:
@@ -194,12 +196,12 @@ def _score(job: Path, config: dict[str, Any], rows: Sequence[dict[str, Any]]) ->
     }
 
 
-def _decoding(config: dict[str, Any], four_bit: bool, base: PreTrainedModel) -> dict[str, Any]:
+def _decoding(config: dict[str, Any], bits: int, base: PreTrainedModel) -> dict[str, Any]:
     return {
         "strategy": "greedy",
         "max_new_tokens": config["max_new_tokens"],
         "limit": config["limit"],
-        "four_bit": four_bit,
+        "bits": bits,
         "dtype": str(base.dtype).removeprefix("torch."),
         "device": pick_device(),
     }

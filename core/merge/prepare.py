@@ -8,6 +8,7 @@ import psutil
 
 from core.errors import PathError, ResourceError, RunError, SettingsError, problem
 from core.models import folder as models
+from core.models.methods import TRAITS
 from core.models.trained import trained
 from core.runs.directory import Run, create
 from core.workspace import Workspace, require_space
@@ -28,10 +29,12 @@ def prepare(
         shard_gb: most gigabytes (1e9 bytes) in one file.
 
     Raises:
-        StudioError: if there is no adapter, the base is gone or quantised, the folder is taken, or disk or memory is short.
+        StudioError: if there is no adapter, or one that cannot be merged, the base is gone or quantised, the folder is taken,
+            or disk or memory is short.
     """
     _check_values(dtype, shard_gb)
     model = trained(workspace, run)
+    _require_mergeable(run, model.tuned)
     if "quantization_config" in models.config(model.base):
         raise RunError(problem("merge.quantized_base", run.config["model"]["path"]))
     folder = workspace.writable(out) if out else workspace.models / run.name
@@ -48,12 +51,20 @@ def prepare(
             "workspace": str(workspace.root),
             "allow": [str(each) for each in workspace.allow],
             "run": run.name,
-            "adapter": str(model.adapter.relative_to(run.path)),
+            "adapter": str(model.tuned.relative_to(run.path)),
             "out": str(folder),
             "dtype": dtype,
             "shard_gb": shard_gb,
         },
     )
+
+
+def _require_mergeable(run: Run, tuned: Path) -> None:
+    traits = TRAITS[run.settings.method.name]
+    if not traits.adapter:
+        raise RunError(problem("merge.whole_model", run.name, folder=str(tuned)))
+    if not traits.mergeable:
+        raise RunError(problem("merge.virtual_tokens", run.name))
 
 
 def require_free(folder: Path) -> None:

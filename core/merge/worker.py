@@ -69,11 +69,11 @@ def _merge(job: Path, config: dict[str, Any], run: Run, workspace: Workspace, as
     """Write the merged model into `aside` and return the figures that prove it."""
     dtype = config["dtype"]
     model = trained(workspace, run, config["adapter"])
-    tokenizer = ChatTokenizer.load(model.adapter)
+    tokenizer = ChatTokenizer.load(model.tuned)
     prompts = _sample_prompts(workspace, run, tokenizer)
     _phase(job, "loading_model")
-    base = load_base(model.base, four_bit=False, dtype="float32", device="cpu")
-    tuned = load_adapter(base, model.adapter).eval()
+    base = load_base(model.base, dtype="float32", device="cpu")
+    tuned = load_adapter(base, model.tuned).eval()
     _phase(job, "merging")
     expected = parity.logits(base, prompts)  # the adapter sits inside the base's layers
     merged: PreTrainedModel = tuned.merge_and_unload(safe_merge=True)
@@ -148,7 +148,7 @@ def _save(model: PreTrainedModel, tokenizer: ChatTokenizer, source: Trained, fol
     """Write weights, config, tokenizer, template, and a generation config that knows the stop tokens."""
     model.generation_config = GenerationConfig()
     model.save_pretrained(folder, max_shard_size=int(shard_gb * 1e9), safe_serialization=True)
-    models.copy_tokenizer(source.adapter, folder)
+    models.copy_tokenizer(source.tuned, folder)
     (folder / "chat_template.jinja").write_text(tokenizer.template, encoding="utf-8")
     given = source.base / "generation_config.json"
     defaults = json.loads(given.read_text(encoding="utf-8")) if given.is_file() else {}
@@ -160,13 +160,13 @@ def _save(model: PreTrainedModel, tokenizer: ChatTokenizer, source: Trained, fol
 
 def _manifest(run: Run, config: dict[str, Any], model: Trained, result: dict[str, Any]) -> dict[str, Any]:
     """Return what this folder was made of."""
-    weights = (model.adapter / "adapter_model.safetensors").read_bytes()
+    weights = (model.tuned / "adapter_model.safetensors").read_bytes()
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "run": run.name,
         "base": {"path": run.config["model"]["path"], "fingerprint": models.fingerprint(model.base)},
         "adapter": {"path": config["adapter"], "sha256": hashlib.sha256(weights).hexdigest()},
-        "trained_in_4_bit": model.four_bit,
+        "trained_in_bits": model.bits,
         "dtype": config["dtype"],
         "prompt": run.config["prompt"],
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},

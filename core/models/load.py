@@ -1,12 +1,18 @@
-"""Load a base model and put an adapter on it. Safetensors only, no code from the model's folder."""
+"""Load a base model, and what a training made of it. Safetensors only, no code from the model's folder."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
+
+from core.models.grow import grow
+from core.models.virtual_tokens import load_virtual_tokens
 
 logging.disable_progress_bar()
 
@@ -27,18 +33,21 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else torch.float32
 
 
-def load_base(folder: Path, *, four_bit: bool, dtype: str | None = None, device: str | None = None) -> PreTrainedModel:
+def load_base(folder: Path, *, bits: int = 16, dtype: str | None = None, device: str | None = None) -> PreTrainedModel:
     """Load a model folder for training or answering.
 
     Args:
-        four_bit: quantise to NF4 with double quantisation (QLoRA, Dettmers et al. 2023), on the CPU too.
+        bits: 4 quantises to NF4 with double quantisation (QLoRA, Dettmers et al. 2023), 8 to LLM.int8() (Dettmers et al.
+            2022), on the CPU too; 16 does not quantise.
         dtype: of the weights that are not quantised; default: float32 on a CPU, the compute dtype on a GPU.
         device: default: a GPU where there is one.
     """
     device = device or pick_device()
     chosen = getattr(torch, dtype) if dtype else (torch.float32 if device == "cpu" else compute_dtype())
     options: dict[str, Any] = {"dtype": chosen, "use_safetensors": True, "local_files_only": True}
-    if four_bit:
+    if bits == 8:
+        options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+    if bits == 4:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -51,8 +60,68 @@ def load_base(folder: Path, *, four_bit: bool, dtype: str | None = None, device:
 
 
 def load_adapter(base: PreTrainedModel, adapter: Path) -> PeftModel:
-    """Put a saved adapter on its base, for answering."""
+    """Put a saved adapter on its freshly loaded base, for answering. The base itself then answers as the tuned model.
+
+    Where the adapter's tokenizer has tokens that the base does not know, the base gets rows for them.
+    """
+    grow(base, adapter)
+    if PeftConfig.from_pretrained(adapter).is_prompt_learning:
+        return load_virtual_tokens(base, adapter)
     return PeftModel.from_pretrained(base, adapter, is_trainable=False, use_safetensors=True)
+
+
+@dataclass(frozen=True)
+class BaseAndTuned:
+    """Two models in one load of weights: `model` answers as the tuned one, and inside `with as_base()` as the base.
+
+    virtual_tokens: how many tokens of its context learnt ones take.
+    """
+
+    model: PreTrainedModel
+    as_base: Callable[[], AbstractContextManager[Any]]
+    virtual_tokens: int = 0
+
+
+def load_both(folder: Path, tuned: Path, *, bits: int = 16) -> BaseAndTuned:
+    """Load a base model and what a training made of it, an adapter or a whole model, for answering.
+
+    Args:
+        folder: of the base model.
+        tuned: what was saved.
+        bits: of the base's weights, as in `load_base`.
+    """
+    model = load_base(folder, bits=bits).eval()
+    if (tuned / "adapter_config.json").is_file():
+        adapter = load_adapter(model, tuned).eval()
+        return BaseAndTuned(model, adapter.disable_adapter, getattr(adapter, "count", 0))
+    return BaseAndTuned(model, _swapping(model, tuned))
+
+
+def _swapping(model: PreTrainedModel, tuned: Path) -> Callable[[], AbstractContextManager[Any]]:
+    """Give a base model the weights of a whole tuned one; return what brings its own back for as long as it is entered.
+
+    Only the weights that differ are held twice; while this runs, all are.
+    """
+    own = dict(model.named_parameters())
+    dtype = str(model.dtype).removeprefix("torch.")
+    loaded = load_base(tuned, dtype=dtype, device="cpu").named_parameters()
+    spare = {name: weight.data for name, weight in loaded if not torch.equal(weight.data, own[name].data.cpu())}
+    spare = {name: weight.to(model.device) for name, weight in spare.items()}
+
+    def swap() -> None:
+        for name in spare:
+            own[name].data, spare[name] = spare[name], own[name].data
+
+    @contextmanager
+    def as_base() -> Iterator[None]:
+        swap()
+        try:
+            yield
+        finally:
+            swap()
+
+    swap()
+    return as_base
 
 
 def forget_defaults(model: PreTrainedModel) -> None:

@@ -4,19 +4,20 @@ import os
 import shutil
 from pathlib import Path
 
-from peft import PeftModel
+from torch import nn
 
 from core.models import folder as models
 from core.runs.directory import COMPLETE
+from core.train.methods.method import Method
 
 
-def save(model: PeftModel, model_folder: Path, target: Path) -> None:
-    """Write adapter, tokenizer and template into `target`: complete or absent, even when killed half-way."""
+def save(model: nn.Module, method: Method, model_folder: Path, target: Path) -> None:
+    """Write adapter or whole model, tokenizer and template into `target`: complete or absent, even when killed half-way."""
     aside = target.with_name(target.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        model.save_pretrained(aside, safe_serialization=True)
+        method.save(model, aside)
         models.copy_tokenizer(model_folder, aside)
         (aside / COMPLETE).touch()
         for file in (*aside.iterdir(), aside):

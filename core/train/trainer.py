@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel
 
 from core.errors import RunError, problem
 from core.models.load import compute_dtype
 from core.render.tokenizer import Example
 from core.settings import RunSettings
 from core.train.batches import batches, micro_batch_size, steps_per_epoch, total_steps
+from core.train.optimizers import optimizer, param_groups
 from core.train.schedule import learning_rate
 
 IGNORE_INDEX = -100  # functional.cross_entropy's default
@@ -39,29 +40,16 @@ class Step:
     seconds: float
 
 
-def with_lora(base: PreTrainedModel, settings: RunSettings) -> PeftModel:
-    """Freeze the base and put a fresh LoRA on all of its linear layers but the output (Hu et al. 2021; QLoRA, §4)."""
-    return get_peft_model(
-        base,
-        LoraConfig(
-            r=settings.lora.rank,
-            lora_alpha=settings.lora_alpha,
-            lora_dropout=settings.lora.dropout,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        ),
-    )
-
-
 class Trainer:
     """Trains `model` on `examples`; iterate over `steps()`.
 
     `of_pass(number)` says which examples each pass over the data shows, always equally many; without it all of them.
+    `groups` are param groups with `params`, `lr_factor` and `weight_decay`; without them all that is trained, at one rate.
     """
 
     def __init__(
-        self, model: PeftModel, examples: Sequence[Example], pad_id: int, settings: RunSettings,
-        of_pass: Callable[[int], Sequence[Example]] | None = None,
+        self, model: nn.Module, examples: Sequence[Example], pad_id: int, settings: RunSettings,
+        of_pass: Callable[[int], Sequence[Example]] | None = None, groups: Sequence[dict[str, Any]] | None = None,
     ) -> None:  # fmt: skip
         self.model = model
         self._of_pass = of_pass or (lambda _: examples)
@@ -75,9 +63,7 @@ class Trainer:
         schedule = settings.schedule
         self.total_steps = total_steps(self._per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            self._weights, lr=settings.optim.learning_rate, weight_decay=settings.optim.weight_decay
-        )
+        self._optimizer = optimizer(groups or param_groups(model, settings.optim.weight_decay), settings)
 
     @property
     def trainable_parameters(self) -> int:
@@ -98,7 +84,7 @@ class Trainer:
             began = time.monotonic()
             rate = learning_rate(step, self.total_steps, optim.learning_rate, schedule.kind, schedule.warmup_share)
             for group in self._optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["lr_factor"]
             batch = next(stream)
             loss = self._backward(batch)
             norm = float(torch.nn.utils.clip_grad_norm_(self._weights, optim.max_grad_norm))

@@ -14,6 +14,7 @@ from core.data.registry import Registry
 from core.errors import ModelError, problem
 from core.models import folder as models
 from core.models.load import load_base, pick_device
+from core.models.methods import bits_of
 from core.render.tokenizer import ChatTokenizer
 from core.runs import events
 from core.runs.directory import Run
@@ -21,8 +22,9 @@ from core.runs.work import run_worker
 from core.train.batches import steps_per_epoch
 from core.train.checkpoint import save
 from core.train.examples import RunData, run_data
+from core.train.methods import method_of
 from core.train.schedule import validation_interval
-from core.train.trainer import Trainer, learnt, with_lora
+from core.train.trainer import Trainer, learnt
 from core.workspace import Workspace
 
 
@@ -37,8 +39,10 @@ def work(job: Path) -> None:
     data = _verified_data(run, workspace, model_folder)
     _say(run, events.Phase(name="loading_model"))
     torch.manual_seed(run.settings.seed)
-    base = load_base(model_folder, four_bit=run.settings.method.name == "qlora")
-    trainer = Trainer(with_lora(base, run.settings), data.train, tokenizer.pad_id, run.settings, data.of_pass)
+    method = method_of(run.settings)
+    model = method.attach(load_base(model_folder, bits=bits_of(run.settings)), run.settings)
+    groups = method.groups(model, run.settings)
+    trainer = Trainer(model, data.train, tokenizer.pad_id, run.settings, data.of_pass, groups)
     _say(
         run,
         events.RunStarted(
@@ -55,7 +59,7 @@ def work(job: Path) -> None:
     _say(run, events.Phase(name="training"))
     step = _train(run, trainer, data, model_folder)
     _say(run, events.Phase(name="saving"))
-    save(trainer.model, model_folder, run.path / "final")
+    save(trainer.model, method, model_folder, run.path / "final")
     if step < trainer.total_steps:
         _say(run, events.RunStopped(step=step))
     else:
@@ -89,7 +93,7 @@ def _train(run: Run, trainer: Trainer, data: RunData, model_folder: Path) -> int
         if data.validation and (done % validate_every == 0 or done == total):
             _say(run, events.Validated(step=done, loss=trainer.validate(data.validation)))
         if done % settings.checkpoint.every_steps == 0 and done < total:
-            save(trainer.model, model_folder, run.path / "checkpoints" / f"step-{done:06d}")
+            save(trainer.model, method_of(settings), model_folder, run.path / "checkpoints" / f"step-{done:06d}")
             _say(run, events.CheckpointSaved(step=done, path=f"checkpoints/step-{done:06d}"))
             for old in run.checkpoints()[: -settings.checkpoint.keep]:
                 shutil.rmtree(old)
@@ -101,7 +105,7 @@ def _train(run: Run, trainer: Trainer, data: RunData, model_folder: Path) -> int
 def _model(run: Run, workspace: Workspace) -> Path:
     """Return the folder of the run's base model, downloaded where it was not here yet, and checked to be the same one."""
     path, expected = run.settings.model.path, run.config["model"]["fingerprint"]
-    folder = models.find_model(workspace, path, download=expected is None)
+    folder = models.find_model(workspace, path)
     found = models.fingerprint(folder)
     if expected not in (None, found):
         raise ModelError(problem("model.other_base", path, run=run.name))

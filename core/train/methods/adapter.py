@@ -1,0 +1,37 @@
+"""The LoRA family's common ground: an adapter on the chosen linear layers of a frozen base, saved as PEFT writes it."""
+
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+
+from core.settings import RunSettings
+
+WEIGHTS = "adapter_model.safetensors"  # PEFT's name
+
+
+def fresh_adapter(base: PreTrainedModel, settings: RunSettings, **variant: Any) -> PeftModel:
+    """Freeze the base and put a new adapter on its chosen linear layers; `variant` is what PEFT's LoraConfig calls it.
+
+    Unless the settings name layers, these are all linear ones but the output (Dettmers et al. 2023, QLoRA, §4).
+    """
+    targets = settings.lora.targets
+    config = LoraConfig(
+        r=settings.lora.rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora.dropout,
+        target_modules="all-linear" if targets == ["all-linear"] else targets,
+        task_type="CAUSAL_LM",
+        **variant,
+    )
+    return get_peft_model(base, config)
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    model.save_pretrained(folder, safe_serialization=True)
+
+
+def restore_adapter(model: PeftModel, folder: Path) -> None:
+    set_peft_model_state_dict(model, load_file(folder / WEIGHTS))

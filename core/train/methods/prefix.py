@@ -1,0 +1,29 @@
+"""Prefix tuning: each layer attends to a few learnt keys and values that stand before every text (Li & Liang 2021).
+
+They start as the keys and values that the model itself computes for tokens drawn from its vocabulary; the paper found real
+activations far better than random numbers (§7.4).
+"""
+
+import torch
+from peft import PrefixTuningConfig, initialize_kv_prefix_from_past_key_values
+from transformers import PreTrainedModel
+
+from core.models.virtual_tokens import VirtualTokens
+from core.settings import RunSettings
+from core.train.methods.method import Method
+from core.train.methods.virtual import restore_virtual, save_virtual
+
+
+def attach(base: PreTrainedModel, settings: RunSettings) -> VirtualTokens:
+    """Freeze the base and put `method.virtual_tokens` keys and values before its texts, in every layer."""
+    count = settings.method.virtual_tokens
+    words = base.get_input_embeddings().num_embeddings
+    tokens = torch.randint(words, (1, count)).to(base.device)
+    with torch.no_grad():
+        started = base(input_ids=tokens, use_cache=True).past_key_values
+    model = VirtualTokens(base, PrefixTuningConfig(num_virtual_tokens=count, task_type="CAUSAL_LM"))
+    initialize_kv_prefix_from_past_key_values(model, past_key_values=started)
+    return model
+
+
+METHOD = Method(attach, save_virtual, restore_virtual)
