@@ -15,8 +15,25 @@ def config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files."""
-    return sorted(folder.glob("*.safetensors"))
+    """Return the safetensors files that transformers loads: one, or those that the index names, there or not.
+
+    Some folders hold the same weights a second time in another layout, which are left alone.
+
+    Raises:
+        ModelError: if the index cannot be read.
+    """
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        return sorted(folder.glob("*.safetensors"))
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ModelError(problem("model.broken_weights", index.name)) from error
+    if not all(isinstance(name, str) and Path(name).name == name for name in names):  # none may lead out of the folder
+        raise ModelError(problem("model.broken_weights", index.name))
+    return sorted(folder / name for name in names)
 
 
 def headers(folder: Path) -> dict[str, dict[str, Any]]:
@@ -48,21 +65,6 @@ def header(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or any(end + 8 + length > size for end in _ends(found)):
         raise ModelError(problem("model.broken_weights", file.name))
     return found
-
-
-def shards(folder: Path) -> set[str]:
-    """Return the weight files that the index of a model in several files names.
-
-    Raises:
-        ModelError: if the index cannot be read.
-    """
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return set()
-    try:
-        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ModelError(problem("model.broken_weights", index.name)) from error
 
 
 def count(shape: list[int]) -> int:

@@ -5,34 +5,44 @@ import shutil
 from functools import lru_cache
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-from core.errors import ModelError, problem
-from core.models.files import config, count, header, headers, shards, weight_files
+from core.errors import ModelError, Problem, problem
+from core.models.architecture import is_known, unsuited
+from core.models.cache import cached, is_hub_name
+from core.models.files import config, count, header, headers, weight_files
 from core.models.size import context_of
 from core.workspace import Workspace
 
-# What a model needs, and nothing that could run: no Python files, no pickles.
-WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt"]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SAMPLE = 65_536  # bytes read at each of 17 places of a weight file for its fingerprint
 
 
-def find_model(workspace: Workspace, path: str, *, download: bool = False) -> Path:
+def find_model(workspace: Workspace, path: str, revision: str | None = None) -> Path:
     """Return the checked folder of a model: a local folder, or the cached snapshot of a hub name such as `org/name`.
 
-    With `download`, a hub model that is not cached is fetched (safetensors and configuration only).
+    Args:
+        revision: the commit of a hub model; None takes the one that was downloaded last.
 
     Raises:
-        ModelError: if it is missing, has only pickled weights, wants to run its own code, or is not a model.
+        ModelError: if it is missing, has only pickled weights, wants to run its own code, or cannot be trained to write;
+            `model.not_cached` if it has the form of a hub name and was not downloaded, or not wholly.
         PathError: if it lies outside of the folders that may be read.
     """
     folder = workspace.readable(path)
-    if not folder.exists():
-        folder = _from_hub(path, download)
-    _check(folder)
-    return folder
+    if folder.exists():
+        check(folder)
+        return folder
+    if not is_hub_name(path):
+        raise ModelError(problem("model.missing", path))
+    snapshot = cached(path, revision)
+    if snapshot is None:
+        raise ModelError(problem("model.not_cached", path))
+    try:
+        check(snapshot, downloaded=True)
+    except ModelError as error:
+        if error.problems[0].code in ("model.no_weights", "model.missing_shards"):  # the download was interrupted
+            raise ModelError(problem("model.not_cached", path)) from error
+        raise
+    return snapshot
 
 
 def parameters(folder: Path) -> int:
@@ -81,20 +91,16 @@ def _fingerprint(files: tuple[tuple[str, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
-def _from_hub(name: str, download: bool) -> Path:
-    parts = name.split("/")
-    if len(parts) != 2 or name.startswith((".", "/", "~")) or not all(parts):
-        raise ModelError(problem("model.missing", name))
-    try:
-        return Path(snapshot_download(name, allow_patterns=WANTED, local_files_only=not download))
-    except LocalEntryNotFoundError as error:
-        code = "model.no_download" if download else "model.not_cached"
-        raise ModelError(problem(code, name)) from error
-    except (HFValidationError, HfHubHTTPError, OSError) as error:
-        raise ModelError(problem("model.no_download", name)) from error
+def check(folder: Path, downloaded: bool = False) -> None:
+    """Check that a folder holds a model that can be loaded safely and trained to write.
 
+    Args:
+        downloaded: it was downloaded by the studio, which leaves program code behind: a config.json that names some is then
+            harmless, as long as transformers knows the family itself.
 
-def _check(folder: Path) -> None:
+    Raises:
+        ModelError: if it does not.
+    """
     name = folder.name
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
@@ -106,18 +112,32 @@ def _check(folder: Path) -> None:
         raise ModelError(problem("model.bad_config", name, reason=str(error))) from error
     if not isinstance(values, dict):
         raise ModelError(problem("model.bad_config", name, reason=f"{type(values).__name__}"))
-    if "auto_map" in values:
+    if "auto_map" in values and (not downloaded or not is_known(values)):
         raise ModelError(problem("model.own_code", name))
+    unfit = unsuited(values, name) or _makes_vectors(folder)
+    if unfit is not None:
+        raise ModelError(unfit)
+    _check_weights(folder)
+
+
+def _makes_vectors(folder: Path) -> Problem | None:
+    """Recognise a model of sentence-transformers, which may have the architecture of one that writes."""
+    made = any((folder / name).is_file() for name in ("modules.json", "config_sentence_transformers.json"))
+    return problem("model.embeds", folder.name, architecture="sentence-transformers") if made else None
+
+
+def _check_weights(folder: Path) -> None:
+    name = folder.name
     if not weight_files(folder):
         pickled = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
         if pickled:
             raise ModelError(problem("model.pickle_only", name, files=", ".join(pickled[:3])))
         raise ModelError(problem("model.no_weights", name))
-    for file in weight_files(folder):
-        header(file)
-    missing = sorted(shards(folder) - {file.name for file in weight_files(folder)})
+    missing = [file.name for file in weight_files(folder) if not file.is_file()]
     if missing:
         raise ModelError(problem("model.missing_shards", name, files=", ".join(missing[:3])))
+    for file in weight_files(folder):
+        header(file)
 
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
