@@ -229,8 +229,11 @@ def test_a_model_without_template_gets_chatml_only_if_its_tokens_exist(tmp_path:
     assert (tokenizer.template, tokenizer.template_source) == (CHATML.read_text(), "chatml")
     text = (tmp_path / "tokenizer.json").read_text().replace("<|im_start|>", "<|other|>")
     (tmp_path / "tokenizer.json").write_text(text)
+    bare = ChatTokenizer.load(tmp_path)
+    assert bare.template_source == "none"
+    assert bare.encode_text("hello").ids
     with pytest.raises(ModelError) as caught:
-        ChatTokenizer.load(tmp_path)
+        bare.prompt_ids(chat("hello").messages)
     assert caught.value.problems[0].code == "model.no_template"
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import uuid
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from core.models.folder import TOKENIZER_FILES
+from core.render.completion import completion_template
 from core.render.model_files import content, read_json, read_templates, read_tokenizer, state_of
-from core.render.tokenizer import CHATML
+from core.render.tokenizer import CHATML, ChatTokenizer
 from core.settings import RunSettings
 from core.workspace import Workspace
 
@@ -26,19 +28,23 @@ START, END = "<|im_start|>", "<|im_end|>"
 def tokenizer_folder(workspace: Workspace, settings: RunSettings, model: Path) -> Path:
     """Return the folder whose tokenizer, template and stop tokens a run uses.
 
-    It is the model's own, or, with `model.add_chatml`, a copy in the workspace's cache that speaks ChatML; config.json lies
-    in either.
+    It is the model's own, or a copy in the workspace's cache: one that speaks ChatML with `model.add_chatml`, one that
+    writes plain text with `data.template` "completion". config.json lies in each.
 
     Raises:
         ModelError: if the model's tokenizer cannot be read.
     """
-    if not _added(settings, model):
-        return model
+    if settings.data.template == "completion":
+        return _cached(workspace, model, "completion", with_completion)
+    return _cached(workspace, model, "chatml", with_chatml) if _added(settings, model) else model
+
+
+def _cached(workspace: Workspace, model: Path, kind: str, write: Callable[[Path, Path], Path]) -> Path:
     key = hashlib.sha256(json.dumps([str(model), state_of(model)]).encode()).hexdigest()[:16]
-    target = workspace.cache / "chatml" / key
+    target = workspace.cache / kind / key
     if not (target / "tokenizer.json").is_file():
         aside = target.with_name(f"{key}.{uuid.uuid4().hex}")
-        with_chatml(model, aside)
+        write(model, aside)
         try:
             aside.rename(target)
         except OSError:  # somebody else was faster
@@ -49,6 +55,17 @@ def tokenizer_folder(workspace: Workspace, settings: RunSettings, model: Path) -
 def new_token_ids(settings: RunSettings, model: Path) -> list[int]:
     """Return the ids of the control tokens whose rows a run trains: none unless `model.add_chatml` asks for it."""
     return sorted(_chatml_ids(model, state_of(model))) if _added(settings, model) else []
+
+
+def with_completion(model: Path, target: Path) -> Path:
+    """Write the tokenizer files of a model into `target`, with the template of completions, and return `target`."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (*TOKENIZER_FILES, "config.json"):
+        if (model / name).is_file():
+            shutil.copyfile(model / name, target / name)
+    template = completion_template(ChatTokenizer.load(model))
+    (target / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return target
 
 
 def with_chatml(model: Path, target: Path) -> Path:

@@ -63,25 +63,43 @@ class Encoded:
     def labels(self) -> list[int]:
         return [id if yes else IGNORE_INDEX for id, yes in zip(self.ids, self.learnt, strict=True)]
 
+    def behind(self, token: str, id: int) -> "Encoded":
+        """Return the same behind one more token, which is not learnt."""
+        by, old = len(token), self.rendered
+        moved = RenderedText(
+            token + old.text,
+            tuple((start + by, end + by) for start, end in old.spans),
+            tuple(cut + by for cut in old.cuts),
+            tuple(start + by for start in old.answers),
+            old.written,
+        )
+        starts, ends = [0, *(each + by for each in self.starts)], [by, *(each + by for each in self.ends)]
+        return Encoded(moved, [id, *self.ids], starts, ends, [False, *self.learnt])
+
 
 class ChatTokenizer:
     """The tokenizer and chat template of one model folder.
 
-    `template_source` says whether the template is the model's own or our ChatML. `stop_ids` end an answer.
+    `template_source` says whether the template is the model's own or our ChatML; a model without any ("none") reads running
+    text only. `stop_ids` end an answer. `puts_bos_first` tells whether the model is used to a begin-of-text token before
+    every text; templates write their own.
     """
 
     def __init__(
         self,
         tokenizer: Tokenizer,
         template: str,
-        template_source: Literal["model", "chatml"],
+        template_source: Literal["model", "chatml", "none"],
         settings: dict[str, Any],
         tool_template: str | None = None,
+        name: str = "",
     ):
         """`settings` is tokenizer_config.json, with generation_config.json's `eos_token_id` as a list.
 
-        `tool_template` is used for conversations with tools, where a model has another one for them.
+        `tool_template` is used for conversations with tools, where a model has another one for them; `name` is the model's,
+        for messages.
         """
+        self._name = name
         self.template = template
         self.template_source = template_source
         self._tool_template = tool_template or template
@@ -94,10 +112,12 @@ class ChatTokenizer:
         self.control_tokens: tuple[str, ...] = tuple(self._control.values())
         self._variables = {name: text for name in _NAMED if (text := content(settings.get(name)))}
         self._unknown = self._id("unk_token")
+        self.bos_token: str = self._variables.get("bos_token", "")
         self.bos_id: int | None = self._id("bos_token")
+        self.puts_bos_first = self.bos_id is not None and _puts_first(tokenizer, self.bos_id, settings)
         eos = self._id("eos_token")
         self.stop_ids: tuple[int, ...] = self._stops(eos, settings.get("eos_token_id", []))
-        self._stop_tokens = [token for id in self.stop_ids if (token := tokenizer.id_to_token(id))]
+        self.stop_tokens = [token for id in self.stop_ids if (token := tokenizer.id_to_token(id))]
         pad = self._id("pad_token")
         self.pad_id: int = next((id for id in (pad, eos, *self.stop_ids) if id is not None), 0)
 
@@ -106,7 +126,7 @@ class ChatTokenizer:
         """Read tokenizer.json, tokenizer_config.json, generation_config.json and chat_template.jinja of a model folder.
 
         Raises:
-            ModelError: if tokenizer.json is missing, a file is broken, or there is no template and ChatML does not fit.
+            ModelError: if tokenizer.json is missing or a file is broken.
         """
         tokenizer = read_tokenizer(folder)
         settings = {**read_json(folder, "special_tokens_map.json"), **read_json(folder, "tokenizer_config.json")}
@@ -114,18 +134,20 @@ class ChatTokenizer:
         settings["eos_token_id"] = eos if isinstance(eos, list) else [] if eos is None else [eos]
         templates = read_templates(folder, settings)
         if "default" in templates:
-            return cls(tokenizer, templates["default"], "model", settings, templates.get("tool_use"))
+            return cls(tokenizer, templates["default"], "model", settings, templates.get("tool_use"), folder.name)
         if None in (tokenizer.token_to_id("<|im_start|>"), tokenizer.token_to_id("<|im_end|>")):
-            raise ModelError(problem("model.no_template", folder.name))
-        return cls(tokenizer, CHATML.read_text(encoding="utf-8"), "chatml", settings)
+            return cls(tokenizer, "", "none", settings, name=folder.name)
+        return cls(tokenizer, CHATML.read_text(encoding="utf-8"), "chatml", settings, name=folder.name)
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: str = "") -> RenderedText:
         """Return the text of the messages, with the spans to learn. `tools` is a JSON list.
 
         Raises:
-            ModelError: if the template fails, drops tools, or does not show where the answers are.
+            ModelError: if there is no template, or it fails, drops tools, or does not show where the answers are.
             DataError: if the tools, or the arguments of a call, are not JSON of the right shape.
         """
+        if self.template_source == "none":
+            raise ModelError(problem("model.no_template", self._name))
         offered = tool_list(tools)
         return render(
             self.template if offered is None else self._tool_template,
@@ -134,7 +156,7 @@ class ChatTokenizer:
             learn=[message.train for message in messages],
             control_tokens=self.control_tokens,
             add_generation_prompt=add_generation_prompt,
-            stop_tokens=self._stop_tokens,
+            stop_tokens=self.stop_tokens,
             variables=self._variables,
         )
 
@@ -156,9 +178,15 @@ class ChatTokenizer:
         return Encoded(encoded.rendered, encoded.ids, encoded.starts, encoded.ends, [False] * len(encoded.ids))
 
     def encode_text(self, text: str) -> Encoded:
-        """Return running text with the token that ends it, without a template, all of it learnt."""
-        ending = self._stop_tokens[0] if self._stop_tokens else ""
-        return self._encoded(running_text(text, ending, self.control_tokens))
+        """Return running text with the token that ends it, without a template, all of it learnt.
+
+        Where the model is used to it, the begin-of-text token stands before it.
+        """
+        ending = self.stop_tokens[0] if self.stop_tokens else ""
+        encoded = self._encoded(running_text(text, ending, self.control_tokens))
+        return (
+            encoded.behind(self.bos_token, self.bos_id) if self.puts_bos_first and self.bos_id is not None else encoded
+        )
 
     def prompt_ids(self, messages: Sequence[Message], tools: str = "") -> list[int]:
         """Return the ids after which the model writes its answer."""
@@ -231,6 +259,13 @@ class ChatTokenizer:
     def _stops(self, eos: int | None, generation: list[int]) -> tuple[int, ...]:
         im_end = self._tokenizer.token_to_id("<|im_end|>") if "<|im_end|>" in self.template else None
         return tuple(dict.fromkeys(id for id in (eos, *generation, im_end) if id is not None))
+
+
+def _puts_first(tokenizer: Tokenizer, bos: int, settings: dict[str, Any]) -> bool:
+    """Tell whether transformers would put the token before a text: by the configuration, else as tokenizer.json says."""
+    if "add_bos_token" in settings or "add_eos_token" in settings:
+        return bool(settings.get("add_bos_token"))
+    return tokenizer.encode("", add_special_tokens=True).ids[:1] == [bos]
 
 
 def _straddled(tokens: _Tokens, rendered: RenderedText) -> set[int]:

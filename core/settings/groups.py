@@ -44,6 +44,7 @@ class DataSettings(Group):
         1.0, ge=0, le=1, source="0.5 is the usual temperature; no row is shown over 3 times a pass"
     )
     accept_warnings: bool = setting(False)
+    template: Literal["chat", "completion"] = setting("chat")
     validation_share: float = setting(0.05, ge=0, le=0.5, source="chosen by us: 1 row in 20 shows overfitting")
 
     @field_validator("train", "test", mode="before")
