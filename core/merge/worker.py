@@ -23,6 +23,7 @@ from core.errors import RunError, StudioError, problem
 from core.merge import parity
 from core.merge.prepare import BYTES, require_free
 from core.models import folder as models
+from core.models.companions import write_companions
 from core.models.load import load_adapter, load_base
 from core.models.trained import Trained, trained
 from core.records import Message
@@ -83,7 +84,7 @@ def _merge(job: Path, config: dict[str, Any], run: Run, workspace: Workspace, as
     require_space(aside, models.parameters(model.base) * BYTES[dtype], str(aside))
     _round(merged, getattr(torch, dtype))
     written = parity.logits(merged, prompts)
-    _save(merged, tokenizer, model, aside, config["shard_gb"])
+    _save(merged, model, aside, config["shard_gb"])
     del base, tuned, merged
     _phase(job, "comparing")
     loaded = AutoModelForCausalLM.from_pretrained(aside, dtype=getattr(torch, dtype), local_files_only=True)
@@ -144,18 +145,11 @@ def _round(model: PreTrainedModel, dtype: torch.dtype) -> None:
         weight.data = weight.data.to(dtype)
 
 
-def _save(model: PreTrainedModel, tokenizer: ChatTokenizer, source: Trained, folder: Path, shard_gb: float) -> None:
+def _save(model: PreTrainedModel, source: Trained, folder: Path, shard_gb: float) -> None:
     """Write weights, config, tokenizer, template, and a generation config that knows the stop tokens."""
     model.generation_config = GenerationConfig()
     model.save_pretrained(folder, max_shard_size=int(shard_gb * 1e9), safe_serialization=True)
-    models.copy_tokenizer(source.tuned, folder)
-    (folder / "chat_template.jinja").write_text(tokenizer.template, encoding="utf-8")
-    given = source.base / "generation_config.json"
-    defaults = json.loads(given.read_text(encoding="utf-8")) if given.is_file() else {}
-    before = defaults.get("eos_token_id") or []
-    stops = dict.fromkeys([*tokenizer.stop_ids, *(before if isinstance(before, list) else [before])])
-    defaults |= {"eos_token_id": list(stops), "pad_token_id": tokenizer.pad_id}
-    (folder / "generation_config.json").write_text(json.dumps(defaults, indent=1), encoding="utf-8")
+    write_companions(source.tuned, folder)
 
 
 def _manifest(run: Run, config: dict[str, Any], model: Trained, result: dict[str, Any]) -> dict[str, Any]:

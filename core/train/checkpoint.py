@@ -2,23 +2,38 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
 
-from core.models import folder as models
+from core.models.companions import write_companions
 from core.runs.directory import COMPLETE
 from core.train.methods.method import Method
 
 
 def save(model: nn.Module, method: Method, model_folder: Path, target: Path) -> None:
     """Write adapter or whole model, tokenizer and template into `target`: complete or absent, even when killed half-way."""
+    with _complete_or_absent(target) as aside:
+        method.save(model, aside)
+        write_companions(model_folder, aside)
+
+
+def copy(checkpoint: Path, target: Path) -> None:
+    """Write what a checkpoint holds into `target`, just as `save` did: complete or absent."""
+    with _complete_or_absent(target) as aside:
+        shutil.copytree(checkpoint, aside, dirs_exist_ok=True)
+
+
+@contextmanager
+def _complete_or_absent(target: Path) -> Iterator[Path]:
+    """Give an empty folder to write into, which becomes `target` when everything in it is on the disk."""
     aside = target.with_name(target.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        method.save(model, aside)
-        models.copy_tokenizer(model_folder, aside)
+        yield aside
         (aside / COMPLETE).touch()
         for file in (*aside.iterdir(), aside):
             _to_disk(file)

@@ -7,6 +7,8 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from core.models.grow import trainable_rows
+from core.models.new_tokens import new_token_ids
 from core.settings import RunSettings
 
 WEIGHTS = "adapter_model.safetensors"  # PEFT's name
@@ -15,7 +17,8 @@ WEIGHTS = "adapter_model.safetensors"  # PEFT's name
 def fresh_adapter(base: PreTrainedModel, settings: RunSettings, **variant: Any) -> PeftModel:
     """Freeze the base and put a new adapter on its chosen linear layers; `variant` is what PEFT's LoraConfig calls it.
 
-    Unless the settings name layers, these are all linear ones but the output (Dettmers et al. 2023, QLoRA, §4).
+    Unless the settings name layers, these are all linear ones but the output (Dettmers et al. 2023, QLoRA, §4). Of tokens
+    that the run adds to the base the rows are trained too.
     """
     targets = settings.lora.targets
     config = LoraConfig(
@@ -24,6 +27,7 @@ def fresh_adapter(base: PreTrainedModel, settings: RunSettings, **variant: Any) 
         lora_dropout=settings.lora.dropout,
         target_modules="all-linear" if targets == ["all-linear"] else targets,
         task_type="CAUSAL_LM",
+        trainable_token_indices=trainable_rows(base, new_token_ids(settings, Path(base.name_or_path))),
         **variant,
     )
     return get_peft_model(base, config)
