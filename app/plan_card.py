@@ -1,6 +1,6 @@
 """The plan on the Train page: one sentence, the mixture, what the check of the data found, and whether Start is free."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -8,20 +8,32 @@ from typing import Any
 import gradio as gr
 
 from app import mixture
-from app.notices import sentences, warnings
-from app.parts import html
+from app.data import jobs as data_jobs
+from app.notices import notice, sentences, warnings
+from app.parts import facts, html
 from app.studio import Studio
 from core.duration import spoken
+from core.errors import SettingsError
+from core.runs import supervisor
 from core.settings import RunSettings
-from core.train import gate
+from core.train import gate, in_words, measuring
 from core.train.gate import Checked
+from core.train.measuring import TASK
 from core.train.plan import Plan, plan
 from core.wording import Translator
 
 
 @dataclass(frozen=True)
 class PlanCard:
+    """`measured` counts, for one browser tab, the measurings that have ended; `stamp` is what the last look at one saw."""
+
     sentence: Any
+    details_box: Any
+    details: Any
+    measure: Any
+    job: data_jobs.JobPanel
+    stamp: Any
+    measured: Any
     mixture: Any
     findings: Any
     accept: Any
@@ -31,19 +43,25 @@ class PlanCard:
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.sentence, self.mixture, self.findings, self.accept, self.start]
+        return [self.sentence, self.details_box, self.details, self.measure, self.mixture, self.findings, self.accept,
+                self.start]  # fmt: skip
 
 
-def build(t: Translator) -> PlanCard:
+def build(studio: Studio, t: Translator) -> PlanCard:
     """Lay the card out."""
     sentence = html("plan")
-    notice = html("plan-notice")
+    panel = html("plan-notice")
+    with gr.Accordion(t("plan.details"), open=False, visible=False, elem_id="plan-details-box") as box:
+        details = html("plan-details")
+    measure = gr.Button("", visible=False, elem_id="plan-measure", size="sm")
+    job = data_jobs.build(studio, "plan", (TASK,), panel, t)
     findings = html("train-findings")
     accept = gr.Button(t("train.accept"), visible=False, elem_id="train-accept", size="sm")
     mixed = mixture.build("mixture")
     start = gr.Button(t("start.wait"), variant="primary", interactive=False, elem_id="start", size="lg")
     start_notice = html("start-notice")
-    return PlanCard(sentence, mixed, findings, accept, notice, start, start_notice)
+    return PlanCard(sentence, box, details, measure, job, gr.State(()), gr.State(0), mixed, findings, accept, panel, start,
+                    start_notice)  # fmt: skip
 
 
 def waiting(card: PlanCard, missing: str, t: Translator) -> dict[Any, Any]:
@@ -51,6 +69,9 @@ def waiting(card: PlanCard, missing: str, t: Translator) -> dict[Any, Any]:
     text = f'<p class="plan waiting">{escape(t("plan.missing." + missing))}</p>' if missing else ""
     return {
         card.sentence: text,
+        card.details_box: gr.update(visible=False),
+        card.details: "",
+        card.measure: gr.update(visible=False),
         card.mixture: "",
         card.findings: "",
         card.accept: gr.update(visible=False),
@@ -67,11 +88,16 @@ def show(studio: Studio, card: PlanCard, settings: RunSettings, t: Translator) -
     language = t("language.code")
     found = plan(studio.workspace, settings)
     checked = gate.look(studio.workspace, settings)
-    missing = _missing(checked, settings)
+    missing = "mend_settings" if found.problems else _missing(checked, settings)
     told = any(each.code == "truncated" for one in checked for each in one.open)  # with more about it than the plan has
     advice = warnings([each for each in found.warnings if not (told and each.code == "plan.dropped")], language)
+    time = spoken(measuring.expected_seconds(settings, found), t)
     return found, {
-        card.sentence: f'<p class="plan">{escape(sentence(found, t))}</p>{advice}',
+        card.sentence: f'<p class="plan {found.verdict}">{escape(sentence(found, t))}</p>{advice}',
+        card.details_box: gr.update(visible=True),
+        card.details: details(found, t),
+        card.measure: gr.update(value=t("plan.measure", time=time), visible=found.speed.basis != "probe"),
+        card.notice: notice(found.problems, language),
         card.mixture: mixture.shown(found.sources, settings.data.weights, t),
         card.findings: findings(checked, t),
         card.accept: gr.update(visible=missing == "accept_warnings"),
@@ -87,11 +113,49 @@ def sentence(found: Plan, t: Translator) -> str:
         learnt=f"{found.learnt_tokens:,}",
         steps=f"{found.steps:,}",
         time=spoken(found.seconds, t),
-        basis=t("plan.measured" if found.measured else "plan.estimated"),
-        memory=f"{found.memory_bytes / 1e9:.1f}",
+        basis=in_words.basis(found, t),
+        memory=in_words.gigabytes(found.memory_bytes),
         total=f"{found.memory_total / 1e9:.0f}",
-        fits=t("plan.fits" if found.fits else "plan.does_not_fit"),
+        verdict=t("plan." + found.verdict),
     )
+
+
+def details(found: Plan, t: Translator) -> str:
+    """Return the plan as a table, what its memory is for, and what would need less."""
+    parts = in_words.memory_parts(found, t)
+    largest = max(bytes for _, bytes in parts)
+    bars = "".join(
+        f'<div><dt>{escape(name)}</dt><dd style="--share:{100 * bytes / largest:.1f}%">'
+        f"{escape(in_words.gigabytes(bytes))} GB</dd></div>"
+        for name, bytes in parts
+    )
+    smaller = "".join(f"<li>{escape(in_words.change(each, t))}</li>" for each in found.changes)
+    smaller = f"<h4>{escape(t('plan.smaller'))}</h4><ul class='changes'>{smaller}</ul>" if smaller else ""
+    return f'{facts(in_words.rows(found, t))}<h4>{escape(t("plan.parts"))}</h4><dl class="parts">{bars}</dl>{smaller}'
+
+
+def measure(studio: Studio, card: PlanCard, settings: RunSettings, t: Translator) -> dict[Any, Any]:
+    """Start measuring a run, and return the updates that show it.
+
+    Raises:
+        StudioError: if the run could not start either.
+    """
+    expected = plan(studio.workspace, settings)
+    if expected.problems:
+        raise SettingsError(*expected.problems)
+    job = measuring.submit(studio.workspace, settings, expected)
+    supervisor.launch(job, "core.train.probe")
+    shown = data_jobs.look(studio, card.job, job.name, t)
+    return {**shown.updates, card.job.ending: "", card.stamp: shown.stamp, card.measure: gr.update(visible=False)}
+
+
+def tick(studio: Studio, card: PlanCard, values: Mapping[Any, Any], t: Translator) -> Any:
+    """Return what is new about the measuring that this tab follows, or that runs."""
+    news = data_jobs.look(studio, card.job, values[card.job.job], t)
+    if news.stamp == values[card.stamp] and not news.ended:
+        return gr.skip()
+    ended = {card.measured: values[card.measured] + 1} if news.ended else {}
+    return {**news.updates, card.stamp: () if news.ended else news.stamp, **ended}
 
 
 def findings(checked: Sequence[Checked], t: Translator) -> str:

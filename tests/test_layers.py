@@ -53,6 +53,8 @@ MAY_USE = {  # heavy third parties that a module, or a package, may import
     "core.train.methods": {"torch", "transformers", "peft"},
     "core.train.trainer": {"torch", "transformers", "peft"},
     "core.train.worker": {"torch"},
+    "core.train.peak": {"torch"},
+    "core.train.probe": {"torch"},
     "core.train.optimizers": {"torch", "transformers", "bitsandbytes"},
     "core.train.noise": {"torch"},
     "core.train.checkpoint": {"torch"},

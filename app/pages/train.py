@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import identity, mixture, plan_card
+from app import identity, mixture, plan_card, preset_chooser
 from app.controls import Controls, advanced, control, settings_from
 from app.datasets import blanks
 from app.notices import done, notice
@@ -73,7 +73,7 @@ def build(studio: Studio, t: Translator) -> TrainPage:
         form_parts = _cards(studio, load_recipe(RECIPE), t)
     with gr.Row(elem_classes="work"):
         with gr.Column(scale=6, min_width=340, elem_classes="card"):
-            form = _settings(form_parts, load_recipe(RECIPE), t)
+            form = _settings(studio, form_parts, load_recipe(RECIPE), t)
         with gr.Column(scale=5, min_width=340, elem_classes="card"):
             gr.HTML(f"<h3>{escape(t('run.title'))}</h3>", js_on_load=None)
             panel = run_panel.build(studio, t)
@@ -110,10 +110,11 @@ def _cards(studio: Studio, settings: RunSettings, t: Translator) -> dict[str, An
     return {"controls": controls, **made}
 
 
-def _settings(made: dict[str, Any], settings: RunSettings, t: Translator) -> _Form:
+def _settings(studio: Studio, made: dict[str, Any], settings: RunSettings, t: Translator) -> _Form:
     controls = made["controls"]
-    card = plan_card.build(t)
+    card = plan_card.build(studio, t)
     gr.HTML(f"<h3>{escape(t('train.settings'))}</h3>", js_on_load=None)
+    chooser = preset_chooser.build(t)
     with gr.Row(elem_classes="fields"):
         for path in _VISIBLE:
             controls[path] = control(path, settings, t, min_width=150)
@@ -125,6 +126,7 @@ def _settings(made: dict[str, Any], settings: RunSettings, t: Translator) -> _Fo
         preview_notice = html("preview-notice")
         preview = html("preview")
         following = gr.Button(t("preview.next"), size="sm", elem_id="preview-next")
+    preset_chooser.wire(chooser, controls, t)
     return _Form(controls, made["model_info"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
                  preview_notice, following, gr.State(0), card)  # fmt: skip
 
@@ -135,7 +137,8 @@ def _heading(number: int, text: str) -> None:
 
 def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
     changes = [component.change for component in form.controls.values()] + [form.prompt.text.change]
-    _wire_plan(studio, form, changes, t)
+    _wire_plan(studio, form, [*changes, form.plan.measured.change], t)
+    _wire_measuring(studio, form, panel.timer, t)
 
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
         settings = settings_from(values, form.controls)
@@ -200,6 +203,27 @@ def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> Non
             yield planned.result()
 
     when(triggers, work_out, inputs, _plan_outputs(form), form.plan.notice, t, toast=False, trigger_mode="always_last")
+
+
+def _wire_measuring(studio: Studio, form: _Form, timer: Any, t: Translator) -> None:
+    card = form.plan
+
+    def measure(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return plan_card.measure(studio, card, settings_from(values, form.controls), t)
+
+    def tick(values: Mapping[Any, Any]) -> Any:
+        return plan_card.tick(studio, card, values, t)
+
+    followed = {card.job.job, card.stamp, card.measured}
+    when(
+        card.measure.click,
+        measure,
+        set(form.controls.values()),
+        [*card.job.outputs, card.stamp, card.measure],
+        card.notice,
+        t,
+    )
+    when(timer.tick, tick, followed, [*card.job.outputs, card.stamp, card.measured], card.notice, t, toast=False)
 
 
 def _plan_outputs(form: _Form) -> list[Any]:

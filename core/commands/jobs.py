@@ -8,32 +8,24 @@ from typing import Annotated, Any
 import typer
 
 from core.chat.session import ChatSession, Sampling, Which
+from core.commands.plan import MeasureOption, PresetOption, sentence, settings_of, tell, warn
 from core.commands.shared import (
     WORKSPACE,
     JsonOption,
     WorkspaceOption,
     answer,
     command,
-    language,
     open_workspace,
     say,
     translator,
     work_through,
 )
-from core.duration import spoken
-from core.errors import SettingsError, problem
 from core.evaluate import prepare as evaluation
 from core.merge import prepare as merging
 from core.prompts.store import PromptStore, SystemPrompt
 from core.records import Message
 from core.runs import directory
-from core.settings import RunSettings, load_recipe
-from core.settings.groups import ModelSettings
-from core.train.gate import look
-from core.train.plan import Plan
 from core.train.prepare import checked_plan, prepare
-from core.wording import Translator
-from core.workspace import Workspace
 
 
 @command
@@ -41,21 +33,22 @@ def train(
     context: typer.Context,
     recipe: Path,
     workspace: WorkspaceOption = WORKSPACE,
-    dry_run: Annotated[bool, typer.Option("--plan", help="Say what it would do and stop.")] = False,
+    preset: PresetOption = None,
+    dry_run: Annotated[bool, typer.Option("--plan", help="Say what it would do and stop, as `studio plan`.")] = False,
+    measure: MeasureOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Train a recipe. Any setting can be given after it: --lora.rank 32 --schedule.epochs 2."""
     place, t = open_workspace(workspace), translator()
-    settings = _from_here(place, load_recipe(recipe, _overrides(context.args)))
+    settings = settings_of(place, recipe, preset, context.args)
+    if dry_run:
+        tell(place, settings, measure, as_json)
+        return
     say(t("cli.phase", name=t("phase.checking_data")))
     expected = checked_plan(place, settings)
     if expected is not None:
-        for warning in expected.warnings:
-            say(t("cli.warning", text=warning.say(language())))
-        say(_sentence(expected, t))
-    if dry_run:
-        answer(_sizes(expected) | {"findings": _findings(place, settings)}, as_json, "")
-        return
+        warn(expected)
+        say(sentence(expected, t))
     run = prepare(place, settings)
     say(t("cli.run", name=run.name))
     result = work_through(run.path, "core.train.worker")
@@ -129,55 +122,6 @@ def merge(
     result = work_through(job, "core.merge.worker")
     text = f"{result.get('folder', '')}  max logit diff {result.get('max_logit_diff', float('nan')):.2g}"
     answer({"run": run, **result}, as_json, text)
-
-
-def _sentence(expected: Plan, t: Translator) -> str:
-    return t(
-        "cli.plan",
-        examples=f"{expected.examples:,}",
-        learnt=f"{expected.learnt_tokens:,}",
-        steps=f"{expected.steps:,}",
-        time=spoken(expected.seconds, t),
-        memory=f"{expected.memory_bytes / 1e9:.1f}",
-        total=f"{expected.memory_total / 1e9:.0f}",
-    )
-
-
-def _from_here(place: Workspace, settings: RunSettings) -> RunSettings:
-    """Read a model path as a shell would when the workspace has no such folder."""
-    path = Path(settings.model.path).expanduser()
-    if place.readable(settings.model.path).exists() or not path.is_dir():
-        return settings
-    return settings.model_copy(update={"model": ModelSettings(path=str(path.absolute()))})
-
-
-def _sizes(expected: Plan | None) -> dict[str, Any]:
-    names = ("examples", "validation_examples", "learnt_tokens", "steps", "seconds", "memory_bytes", "dropped")
-    return {name: getattr(expected, name) for name in names} if expected else {}
-
-
-def _findings(place: Workspace, settings: RunSettings) -> dict[str, Any]:
-    """Say what the check of the data would stop the start for, and return its codes by data set."""
-    t, checked = translator(), look(place, settings)
-    for each in checked:
-        for finding in (*each.errors, *each.open):
-            say(t("cli.warning", text=finding.problem(each.name).say(language())))
-    return {
-        each.name: {"errors": [found.code for found in each.errors], "warnings": [found.code for found in each.open]}
-        for each in checked
-    }
-
-
-def _overrides(arguments: list[str]) -> dict[str, str]:
-    """Read `--lora.rank 32 --seed=3` into dotted path -> text."""
-    found: dict[str, str] = {}
-    rest = list(arguments)
-    while rest:
-        flag, mark, value = rest.pop(0).partition("=")
-        if not flag.startswith("--") or (not mark and not rest):
-            raise SettingsError(problem("usage.override", value=flag))
-        found[flag.removeprefix("--")] = value if mark else rest.pop(0)
-    return found
 
 
 def _scores(result: dict[str, Any]) -> str:

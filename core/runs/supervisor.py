@@ -11,7 +11,8 @@ from typing import Literal
 
 from core.runs import process
 
-Worker = Literal["core.train.worker", "core.evaluate.worker", "core.merge.worker", "core.curate.worker"]
+Worker = Literal["core.train.worker", "core.evaluate.worker", "core.merge.worker", "core.curate.worker",
+                 "core.train.probe", "core.models.worker"]  # fmt: skip
 
 
 def launch(job: Path, worker: Worker) -> threading.Thread:

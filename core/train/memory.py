@@ -15,8 +15,9 @@ from core.train.machine import Machine
 
 Verdict = Literal["fits", "tight", "does_not_fit"]
 TIGHT, FULL = 0.8, 0.95  # of the memory there; chosen by us: other programs and the allocator's gaps want the rest
-LOGIT_CHUNK = 1024  # learnt tokens whose logits exist at a time
-_LOGIT_COPIES = 2  # the logits themselves, and their gradient
+MOST_TOKENS = {"cpu": 4_096, "cuda": 16_384}  # of a micro-batch; on 2 cores more gained nothing
+# Logits that exist at a time, and bytes of each: as the head gives them, in float32, their softmax and both gradients.
+_LOGITS, _LOGIT_BYTES = {"cpu": 2**23, "cuda": 2**27}, 16
 _PROGRAM = {
     "cpu": 650_000_000,
     "cuda": 600_000_000,
@@ -98,7 +99,7 @@ def needed(size: Size, settings: RunSettings, machine: Machine, micro: MicroBatc
         gradients=4 * trained,
         optimizer=_optimizer(settings, trained),
         activations=_activations(size, settings, machine, micro),
-        logits=min(micro.tokens, LOGIT_CHUNK) * size.vocabulary * 4 * _LOGIT_COPIES,
+        logits=min(micro.tokens * size.vocabulary, _LOGITS[machine.device]) * _LOGIT_BYTES,
     )
 
 

@@ -17,14 +17,27 @@ from core.prompts.store import PromptStore
 from core.settings import RunSettings
 from core.train import conflicts as conflicting
 from core.train.advice import advice
-from core.train.batches import CPU_TOKENS, steps_per_epoch, total_steps
+from core.train.batches import batches, steps_per_epoch, total_steps
 from core.train.examples import RunData, Source, run_data
 from core.train.identity import teaches_identity
 from core.train.machine import Machine, machine as this_machine
-from core.train.memory import Change, Memory, MicroBatch, Verdict, changes, fitting, needed, trained_parameters, verdict
+from core.train.memory import (
+    MOST_TOKENS,
+    Change,
+    Memory,
+    MicroBatch,
+    Verdict,
+    changes,
+    fitting,
+    needed,
+    trained_parameters,
+    verdict,
+)
 from core.train.schedule import validation_interval
 from core.train.timing import Shape, Speed, key_of, speed
 from core.workspace import Workspace
+
+_LOOKED_AT = 2000  # steps, for the largest; chosen by us: a larger one among later steps is rare and little larger
 
 
 @dataclass(frozen=True)
@@ -148,7 +161,9 @@ def plan(workspace: Workspace, settings: RunSettings) -> Plan:
         memory=memory,
         machine=here,
         verdict=judged,
-        changes=changes(facts.size, settings, here, _longest(data), CPU_TOKENS) if judged != "fits" else (),
+        changes=changes(facts.size, settings, here, _longest(data), MOST_TOKENS[here.device])
+        if judged != "fits"
+        else (),
         warnings=(
             *conflicting.notes(settings, facts, here),
             *advice(settings, facts.size, data, steps, passes, identities),
@@ -206,11 +221,13 @@ def _longest(data: RunData) -> int:
 def _micro_batch(settings: RunSettings, data: RunData, size: Size, machine: Machine) -> MicroBatch:
     """Return the largest micro-batch of the run, as the trainer will cut it."""
     batch, lengths = settings.batch, _lengths(data)
-    longest, whole = int(lengths.max()), int(lengths.mean() * batch.global_batch_size)
-    if batch.micro_batch_size:
-        wanted = longest * batch.micro_batch_size
-        return fitting(size, settings, machine, machine.free, wanted, wanted)
-    return fitting(size, settings, machine, machine.free, longest, max(longest, min(CPU_TOKENS, whole)))
+    longest = int(lengths.max())
+    found = fitting(size, settings, machine, machine.free, longest, MOST_TOKENS[machine.device])
+    steps = batches(lambda _: range(len(lengths)), batch.global_batch_size, settings.seed)
+    looked_at = min(_LOOKED_AT, steps_per_epoch(len(lengths), batch.global_batch_size))
+    largest = max(int(lengths[next(steps)].sum()) for _ in range(looked_at))
+    most = longest * (batch.micro_batch_size or batch.global_batch_size)
+    return replace(found, tokens=min(found.tokens, largest, most))
 
 
 def _shape(settings: RunSettings, data: RunData, micro: MicroBatch) -> Shape:
@@ -219,8 +236,9 @@ def _shape(settings: RunSettings, data: RunData, micro: MicroBatch) -> Shape:
 
 
 def _seconds(settings: RunSettings, data: RunData, steps: int, interval: int, found: Speed) -> float:
-    """Return the time of a whole run: loading, the steps, and a forward pass, a third of a step, for each validation."""
+    """Return the time of a whole run: loading, the steps, and a forward pass, a third of a step, for each validation,
+    the one before the first step among them."""
     example = data.tokens / max(1, data.per_pass)
     trained = example * settings.batch.global_batch_size * steps
-    validated = sum(len(each.input_ids) for each in data.validation) * (steps // interval + (steps % interval > 0))
+    validated = sum(len(each.input_ids) for each in data.validation) * (1 + steps // interval + (steps % interval > 0))
     return found.load_seconds + found.seconds_per_token * (trained + validated / 3)
