@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from app.parts import table
 from core.runs import events
 from core.wording import Translator
 
@@ -32,7 +33,7 @@ class Series:
 def loss_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
     """Return training loss (raw and, when there is enough of it, smoothed) and validation loss."""
     raw = _steps(seen, "loss")
-    validated = [(float(each.step), each.loss) for each in seen if isinstance(each, events.Validated)]
+    validated = [(float(each.step), each.loss) for each in _validations(seen) if math.isfinite(each.loss)]
     found = []
     if len(raw) > 30:
         found.append(Series("", "raw", decimate(raw)))
@@ -52,6 +53,30 @@ def rate_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
 def speed_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
     points = decimate(smooth(_steps(seen, "tokens_per_second")))
     return [Series(t("chart.speed"), "speed", points)] if points else []
+
+
+def norm_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
+    points = decimate(_steps(seen, "grad_norm"))
+    return [Series(t("chart.norm"), "norm", points)] if points else []
+
+
+def by_source(seen: Sequence[events.Event], t: Translator) -> str:
+    """Return a table of the validation loss of each source: untrained, at the best step and now. "" for a single source."""
+    found = [each for each in _validations(seen) if each.by_source]
+    if not found:
+        return ""
+    trained = [each for each in found if each.step and math.isfinite(each.loss)]
+    shown = {t("chart.untrained"): found[0]} if not found[0].step else {}
+    if trained:
+        shown[t("chart.best")] = min(trained, key=lambda each: each.loss)
+        shown[t("chart.latest", n=f"{trained[-1].step:,}")] = trained[-1]
+    rows = [
+        [escape(name), *(_number(each.by_source[name]) if name in each.by_source else "–" for each in shown.values())]
+        for name in found[-1].by_source
+    ]
+    title = t("chart.by_source")
+    columns = table([t("chart.source"), *shown], rows, caption=title, numbers=range(1, len(shown) + 1))
+    return f'<details class="figures" open><summary>{escape(title)}</summary>{columns}</details>'
 
 
 def decimate(points: Points, most: int = MOST_POINTS) -> Points:
@@ -115,6 +140,10 @@ def _steps(seen: Sequence[events.Event], name: str) -> Points:
         for each in seen
         if isinstance(each, events.StepFinished) and math.isfinite(value := float(getattr(each, name)))
     ]
+
+
+def _validations(seen: Sequence[events.Event]) -> list[events.Validated]:
+    return [each for each in seen if isinstance(each, events.Validated)]
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:

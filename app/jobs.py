@@ -6,13 +6,14 @@ from html import escape
 from pathlib import Path
 
 from app.notices import notice, warnings
-from app.parts import pill
+from app.parts import pill, table
 from app.studio import Studio
 from core.duration import spoken
 from core.errors import Problem
 from core.runs import events, process
 from core.runs.follow import lost
-from core.wording import Translator
+from core.train.outcome import compared, sentences
+from core.wording import Translator, joined
 
 _LOG_BYTES = 16_000  # of the raw output, its end; chosen by us: some 150 lines
 ACTIVE = ("queued", "running")
@@ -95,6 +96,20 @@ def ending(seen: Seen, t: Translator) -> str:
     if seen.status == "lost":
         return notice([lost(seen.job)], language)
     return ""
+
+
+def outcome(seen: Seen, t: Translator) -> str:
+    """Return why a training ended, which step is its result, and what it took beside its plan; "" before that."""
+    ended = next((each for each in reversed(seen.events) if isinstance(each, events.TrainingEnded)), None)
+    if ended is None:
+        return ""
+    said = f'<p class="outcome">{escape(joined(sentences(ended, t), t("language.code")))}</p>'
+    rows = [[escape(cell) for cell in row] for row in compared(ended, t)]
+    if not rows:
+        return said
+    title = t("outcome.compared")
+    columns = table(["", t("outcome.planned"), t("outcome.measured")], rows, caption=title, numbers=(1, 2))
+    return f'{said}<details class="figures"><summary>{escape(title)}</summary>{columns}</details>'
 
 
 def raw_log(job: Path) -> str:

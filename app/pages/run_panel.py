@@ -28,6 +28,7 @@ class RunPanel:
     loss: Any
     rate: Any
     speed: Any
+    norm: Any
     warnings: Any
     ending: Any
     log: Any
@@ -42,8 +43,8 @@ class RunPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.run, self.status, self.progress, self.loss, self.rate, self.speed, self.warnings, self.ending, self.log,
-                self.stop, self.onward, self.seen]  # fmt: skip
+        return [self.run, self.status, self.progress, self.loss, self.rate, self.speed, self.norm, self.warnings, self.ending,
+                self.log, self.stop, self.onward, self.seen]  # fmt: skip
 
 
 def build(studio: Studio, t: Translator) -> RunPanel:
@@ -108,6 +109,7 @@ def _lay_out(t: Translator) -> RunPanel:
     with gr.Row(elem_classes="pair"):
         rate = html("rate-chart")
         speed = html("speed-chart")
+        norm = html("norm-chart")
     warnings = html("run-warnings")
     with gr.Row(elem_classes="actions"):
         stop = gr.Button(t("run.stop"), visible=False, elem_id="stop", variant="stop")
@@ -119,8 +121,8 @@ def _lay_out(t: Translator) -> RunPanel:
         log = gr.Textbox(
             lines=10, max_lines=18, interactive=False, show_label=False, label=t("run.log"), elem_id="run-log"
         )
-    return RunPanel(run, status, progress, loss, rate, speed, warnings, ending, log, notice, stop, onward, evaluate, chat,
-                    merge, gr.State(None), gr.Timer(1.0))  # fmt: skip
+    return RunPanel(run, status, progress, loss, rate, speed, norm, warnings, ending, log, notice, stop, onward, evaluate,
+                    chat, merge, gr.State(None), gr.Timer(1.0))  # fmt: skip
 
 
 def _nothing(panel: RunPanel, t: Translator) -> dict[Any, Any]:
@@ -128,7 +130,8 @@ def _nothing(panel: RunPanel, t: Translator) -> dict[Any, Any]:
         panel.run: gr.update(choices=[], value=None),
         panel.status: empty(t("run.none")),
         **dict.fromkeys(
-            (panel.progress, panel.loss, panel.rate, panel.speed, panel.warnings, panel.ending, panel.log), ""
+            (panel.progress, panel.loss, panel.rate, panel.speed, panel.norm, panel.warnings, panel.ending, panel.log),
+            "",
         ),
         panel.stop: gr.update(visible=False),
         panel.onward: gr.update(visible=False),
@@ -141,11 +144,13 @@ def _shown(panel: RunPanel, run: Run, seen: jobs.Seen, t: Translator) -> dict[An
     return {
         panel.status: jobs.status_line(seen, t),
         panel.progress: jobs.progress_bar(seen, t),
-        panel.loss: charts.chart(charts.loss_series(seen.events, t), t("chart.loss"), total, t),
+        panel.loss: charts.chart(charts.loss_series(seen.events, t), t("chart.loss"), total, t)
+        + charts.by_source(seen.events, t),
         panel.rate: charts.chart(charts.rate_series(seen.events, t), t("chart.rate"), total, t, small=True),
         panel.speed: charts.chart(charts.speed_series(seen.events, t), t("chart.speed"), total, t, small=True),
+        panel.norm: charts.chart(charts.norm_series(seen.events, t), t("chart.norm"), total, t, small=True),
         panel.warnings: jobs.warned(seen, t),
-        panel.ending: jobs.ending(seen, t),
+        panel.ending: jobs.ending(seen, t) + jobs.outcome(seen, t),
         panel.log: jobs.raw_log(run.path),
         panel.stop: gr.update(visible=seen.active, interactive=not stopping),
         panel.onward: gr.update(visible=not seen.active and run.adapter() is not None),

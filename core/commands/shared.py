@@ -15,7 +15,8 @@ from core.duration import spoken
 from core.errors import PathError, Problem, ResourceError, SettingsError, StudioError, problem
 from core.runs import events, process, supervisor
 from core.runs.follow import follow
-from core.wording import Translator, languages, words
+from core.train.outcome import compared, sentences
+from core.wording import Translator, joined, languages, words
 from core.workspace import Workspace
 
 WorkspaceOption = Annotated[
@@ -153,6 +154,10 @@ class _Teller:
                 )
             case events.Validated():
                 return t("cli.validated", step=event.step, loss=f"{event.loss:.3f}")
+            case events.TrainingEnded():
+                lines = [f"{name}: {t('outcome.planned')} {planned}, {t('outcome.measured')} {measured}"
+                         for name, planned, measured in compared(event, t)]  # fmt: skip
+                return "\n".join([joined(sentences(event, t), language()), *lines])
             case events.CheckpointSaved():
                 return t("cli.saved", path=event.path)
             case events.Progress():

@@ -3,9 +3,11 @@
 It reads config.yaml, writes events.jsonl, checkpoints and final/, and looks once a step whether it should stop.
 """
 
-import shutil
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,32 +21,37 @@ from core.render.tokenizer import ChatTokenizer
 from core.runs import events
 from core.runs.directory import Run
 from core.runs.work import run_worker
-from core.train.batches import steps_per_epoch
 from core.train.checkpoint import save
+from core.train.conflicts import model_facts, notes
 from core.train.examples import RunData, run_data
+from core.train.loop import Loop
+from core.train.machine import machine
 from core.train.methods import method_of
-from core.train.schedule import validation_interval
+from core.train.recording import Recorder
 from core.train.trainer import Trainer, learnt
 from core.workspace import Workspace
+
+Say = Callable[[events.Event], None]
 
 
 def work(job: Path) -> None:
     """Train the run in `job` until it is done or asked to stop."""
     run = Run(job)
     signal.signal(signal.SIGTERM, lambda *_: (job / "stop").touch())  # a polite end saves, as Stop does
-    _say(run, events.Phase(name="checking_data"))
+    recorder = Recorder(run)
+    say = recorder.say
+    say(events.Phase(name="checking_data"))
     workspace = Workspace.at(run.config["workspace"], tuple(run.config["allow"]))
     model_folder = _model(run, workspace)
     tokenizer = ChatTokenizer.load(model_folder)
-    data = _verified_data(run, workspace, model_folder)
-    _say(run, events.Phase(name="loading_model"))
+    data = _verified_data(run, workspace, model_folder, say)
+    say(events.Phase(name="loading_model"))
     torch.manual_seed(run.settings.seed)
     method = method_of(run.settings)
     model = method.attach(load_base(model_folder, bits=bits_of(run.settings)), run.settings)
     groups = method.groups(model, run.settings)
     trainer = Trainer(model, data.train, tokenizer.pad_id, run.settings, data.of_pass, groups)
-    _say(
-        run,
+    say(
         events.RunStarted(
             total_steps=trainer.total_steps,
             examples=len(data.train),
@@ -56,50 +63,27 @@ def work(job: Path) -> None:
             micro_batch_size=trainer.micro_batch_size,
         ),
     )
-    _say(run, events.Phase(name="training"))
-    step = _train(run, trainer, data, model_folder)
-    _say(run, events.Phase(name="saving"))
-    save(trainer.model, method, model_folder, run.path / "final")
-    if step < trainer.total_steps:
-        _say(run, events.RunStopped(step=step))
+    recorder.open_trackers(workspace)
+    for note in notes(run.settings, model_facts(model_folder), machine()):
+        say(events.Warned(code=note.code, where=note.where, values=note.values))
+    say(events.Phase(name="training"))
+    ended = Loop(run, trainer, data, partial(save, model, method, model_folder), say).take()
+    say(ended)
+    if ended.reason == "stopped":
+        say(events.RunStopped(step=ended.step))
     else:
-        _say(run, events.RunFinished(result={"steps": step}))
+        say(events.RunFinished(result=_result(ended)))
 
 
-def _train(run: Run, trainer: Trainer, data: RunData, model_folder: Path) -> int:
-    """Take the steps and return how many were taken."""
-    settings, total = run.settings, trainer.total_steps
-    per_epoch = steps_per_epoch(data.per_pass, settings.batch.global_batch_size)
-    validate_every = validation_interval(settings.log, total, per_epoch)
-    spent, tokens, done = 0.0, 0, 0
-    for step in trainer.steps():
-        done = step.step
-        spent += step.seconds
-        tokens += step.tokens
-        if done % settings.log.every_steps == 0 or done == total:
-            _say(
-                run,
-                events.StepFinished(
-                    step=done,
-                    epoch=round(step.epoch, 4),
-                    loss=step.loss,
-                    learning_rate=step.learning_rate,
-                    grad_norm=step.grad_norm,
-                    tokens=step.learnt_tokens,
-                    tokens_per_second=round(tokens / spent, 1),
-                    seconds_left=round(spent / done * (total - done), 1),
-                ),
-            )
-        if data.validation and (done % validate_every == 0 or done == total):
-            _say(run, events.Validated(step=done, loss=trainer.validate(data.validation)))
-        if done % settings.checkpoint.every_steps == 0 and done < total:
-            save(trainer.model, method_of(settings), model_folder, run.path / "checkpoints" / f"step-{done:06d}")
-            _say(run, events.CheckpointSaved(step=done, path=f"checkpoints/step-{done:06d}"))
-            for old in run.checkpoints()[: -settings.checkpoint.keep]:
-                shutil.rmtree(old)
-        if (run.path / "stop").exists():
-            break
-    return done
+def _result(ended: events.TrainingEnded) -> dict[str, Any]:
+    """Return what a list of runs shows of a training: its steps, the best of them, and the one that is kept."""
+    named = {
+        "steps": ended.step,
+        "kept_step": ended.kept_step,
+        "best_step": ended.best_step,
+        "best_loss": ended.best_loss,
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _model(run: Run, workspace: Workspace) -> Path:
@@ -112,7 +96,7 @@ def _model(run: Run, workspace: Workspace) -> Path:
     return folder
 
 
-def _verified_data(run: Run, workspace: Workspace, model_folder: Path) -> RunData:
+def _verified_data(run: Run, workspace: Workspace, model_folder: Path, say: Say) -> RunData:
     """Return the run's data, after checking that every file is the one the run was prepared with."""
     registry = Registry(workspace)
     for recorded in run.config["data"]:
@@ -129,12 +113,8 @@ def _verified_data(run: Run, workspace: Workspace, model_folder: Path) -> RunDat
     )
     if data.dropped:
         values = {"dropped": data.dropped, "cutoff": run.settings.batch.cutoff_len}
-        _say(run, events.Warned(code="plan.dropped", where="batch.cutoff_len", values=values))
+        say(events.Warned(code="plan.dropped", where="batch.cutoff_len", values=values))
     return data
-
-
-def _say(run: Run, event: events.Event) -> None:
-    events.append(run.log, event)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def check(settings: RunSettings) -> list[Problem]:
             command = f"{sys.executable} -m pip install {name}"
             found.append(problem("tracker.not_installed", "log.trackers", name=name, command=command))
         elif missing := _missing_key(name):
-            found.append(problem("tracker.no_key", "log.trackers", name=name, variable=missing))
+            command = f"export {missing}=…"
+            values = {"name": name, "variable": missing, "command": command}
+            found.append(problem("tracker.no_key", "log.trackers", **values))
     return found
 
 

@@ -1,0 +1,181 @@
+"""The steps of a run: taken, told, validated and saved, until all are done or it is time to stop.
+
+What a step measured is read only when it is told: on a GPU, reading waits until everything before it is computed.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from core.errors import Problem, RunError, problem
+from core.runs import events
+from core.runs.directory import Run
+from core.train.batches import steps_per_epoch
+from core.train.checkpoint import copy
+from core.train.examples import RunData
+from core.train.peak import peak_bytes
+from core.train.recording import is_first
+from core.train.schedule import validation_interval
+from core.train.stopping import Validations, superfluous
+from core.train.trainer import Step, Trainer
+
+MOST_SOURCES = 20  # that are validated one by one; chosen by us: more is no table that anyone reads
+Reason = Literal["done", "stopped", "no_better"]
+
+
+class Loop:
+    """Takes the steps of `trainer`. `save(folder)` writes what is learnt so far; `say` tells an event."""
+
+    def __init__(
+        self, run: Run, trainer: Trainer, data: RunData, save: Callable[[Path], None], say: Callable[[events.Event], None]
+    ) -> None:  # fmt: skip
+        self._run, self._trainer, self._data, self._save, self._say = run, trainer, data, save, say
+        self._validations = Validations(run.settings.schedule.patience)
+        self._best: Path | None = None  # its checkpoint
+        self._warned: set[str] = set()
+        self._step = 0
+
+    def take(self) -> events.TrainingEnded:
+        """Take the steps, leave the result in `final/` and return how it went.
+
+        Raises:
+            RunError: when the loss or its gradient is no number any more.
+        """
+        reason = self._take_steps()
+        self._say(events.Phase(name="saving"))
+        best, patience = self._validations, self._run.settings.schedule.patience
+        if best.worse_than_untrained:
+            values = {"step": best.best_step, "loss": f"{best.best_loss:.3f}", "untrained": f"{best.untrained:.3f}"}
+            self._warn(problem("train.not_better", "optim.learning_rate", **values))
+        kept = best.best_step if patience and best.best_step else self._step
+        self._keep(kept)
+        return events.TrainingEnded(
+            reason=reason,
+            step=self._step,
+            kept_step=kept,
+            patience=patience,
+            best_step=best.best_step,
+            best_loss=best.best_loss if best.best_step else None,
+            untrained_loss=best.untrained,
+            planned=_planned(self._run.config.get("plan")),
+            measured={
+                "steps": self._step,
+                "seconds": round(time.time() - psutil.Process().create_time(), 1),
+                "memory_bytes": peak_bytes(),
+            },
+        )
+
+    def _take_steps(self) -> Reason:
+        settings, total = self._run.settings, self._trainer.total_steps
+        per_epoch = steps_per_epoch(self._data.per_pass, settings.batch.global_batch_size)
+        validate_every = validation_interval(settings.log, total, per_epoch)
+        self._validate()
+        spent, tokens, began = 0.0, 0, time.monotonic()
+        for step in self._trainer.steps():
+            self._step, last = step.step, step.step == total
+            tokens += step.tokens
+            if last or self._step % settings.log.every_steps == 0:
+                loss, norm = step.loss, step.grad_norm
+                spent_now = spent + time.monotonic() - began
+                self._tell(step, loss, norm, tokens / spent_now, spent_now / self._step * (total - self._step))
+            spent += time.monotonic() - began
+            improved = (last or self._step % validate_every == 0) and self._validate()
+            if not last and (improved or self._step % settings.checkpoint.every_steps == 0):
+                self._checkpoint(improved)
+            if self._validations.exhausted and not last:
+                return "no_better"
+            if not last and (self._run.path / "stop").exists():
+                return "stopped"
+            began = time.monotonic()
+        return "done"
+
+    def _tell(self, step: Step, loss: float, norm: float, speed: float, seconds_left: float) -> None:
+        self._say(
+            events.StepFinished(
+                step=step.step,
+                epoch=round(step.epoch, 4),
+                loss=loss,
+                learning_rate=step.learning_rate,
+                grad_norm=norm,
+                tokens=step.learnt_tokens,
+                tokens_per_second=round(speed, 1),
+                seconds_left=round(seconds_left, 1),
+            )
+        )
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            rate = f"{step.learning_rate:g}"
+            raise RunError(problem("train.not_finite", f"step {step.step}", step=step.step, rate=rate))
+        if loss == 0:
+            self._warn(problem("train.zero_loss", step=step.step))
+
+    def _validate(self) -> bool:
+        """Measure the validation loss, if there is anything to measure it on, and say whether it is the best."""
+        if not self._data.validation:
+            return False
+        losses: dict[str, float] = {}
+        total, tokens, start = 0.0, 0, 0
+        for name, count in self._validated():
+            examples = self._data.validation[start : start + count]
+            start += count
+            if counted := int(examples.learnt.sum()):
+                losses[name] = self._trainer.validate(examples)
+                total, tokens = total + losses[name] * counted, tokens + counted
+        loss = total / tokens if tokens else 0.0
+        self._say(events.Validated(step=self._step, loss=loss, by_source=losses if len(losses) > 1 else {}))
+        if not math.isfinite(loss):
+            self._warn(problem("train.validation_not_finite", step=self._step))
+        if loss == 0:
+            self._warn(problem("train.zero_validation_loss", step=self._step))
+        return self._validations.add(self._step, loss)
+
+    def _validated(self) -> list[tuple[str, int]]:
+        """Return the sources that have validation examples, and how many each; sets instead of tasks where these are many."""
+        found = [(source.name, source.validated) for source in self._data.sources if source.validated]
+        if len(found) <= MOST_SOURCES:
+            return found
+        sets: dict[str, int] = {}  # the tasks of a set follow one another
+        for name, count in found:
+            sets[name.partition(":")[0]] = sets.get(name.partition(":")[0], 0) + count
+        return list(sets.items()) if len(sets) <= MOST_SOURCES else [("", sum(sets.values()))]
+
+    def _checkpoint(self, best: bool) -> None:
+        """Save this step, and remove what is neither the best nor among the newest."""
+        if not is_first():
+            return
+        folder = self._folder(self._step)
+        self._save(folder)
+        self._best = folder if best else self._best
+        self._say(events.CheckpointSaved(step=self._step, path=f"checkpoints/{folder.name}"))
+        for old in superfluous(self._run.checkpoints(), self._run.settings.checkpoint.keep, self._best):
+            shutil.rmtree(old)
+
+    def _keep(self, step: int) -> None:
+        """Make a step the result: the present one, or one that was saved."""
+        if not is_first():
+            return
+        final = self._run.path / "final"
+        if step == self._step:
+            self._save(final)
+        else:
+            copy(self._folder(step), final)
+
+    def _folder(self, step: int) -> Path:
+        return self._run.path / "checkpoints" / f"step-{step:06d}"
+
+    def _warn(self, found: Problem) -> None:
+        """Tell a warning, each kind once."""
+        if found.code not in self._warned:
+            self._warned.add(found.code)
+            self._say(events.Warned(code=found.code, where=found.where, values=found.values))
+
+
+def _planned(plan: Any) -> dict[str, float]:
+    """Return what a plan said of a run, as far as it said anything; runs of older versions have none."""
+    said = plan if isinstance(plan, Mapping) else {}
+    known = {name: said.get(name) for name in ("steps", "seconds", "memory_bytes")}
+    return {name: float(value) for name, value in known.items() if isinstance(value, int | float)}

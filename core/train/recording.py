@@ -1,0 +1,48 @@
+"""What a training tells: events to the log of the run, and their numbers to the trackers."""
+
+import os
+from collections.abc import Sequence
+
+from core.runs import events
+from core.runs.directory import Run
+from core.train.tracking.background import InBackground
+from core.train.tracking.chosen import open_trackers
+from core.train.tracking.tracker import About, numbers, result
+from core.workspace import Workspace
+
+
+def is_first() -> bool:
+    """Say whether this process is the one that writes, where several train one model (torchrun numbers them in RANK)."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+class Recorder:
+    """Tells events. Of several processes only the first is heard."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._writes = is_first()
+        self._trackers: Sequence[InBackground] = ()
+
+    def open_trackers(self, workspace: Workspace) -> None:
+        """Report to TensorBoard and to what was chosen from now on."""
+        if self._writes:
+            run = self._run
+            about = About(run.name, run.settings.model_dump(mode="json"), run.path, workspace.root / "tracking")
+            self._trackers = open_trackers(run.settings, about)
+
+    def say(self, event: events.Event) -> None:
+        """Append an event to the log and hand its numbers to the trackers. A tracker that failed is told of, once."""
+        if not self._writes:
+            return
+        events.append(self._run.log, event)
+        if isinstance(event, events.TrainingEnded):
+            for tracker in self._trackers:
+                tracker.close(result(event))
+        elif (told := numbers(event)) is not None:
+            for tracker in self._trackers:
+                tracker.log(*told)
+        for tracker in self._trackers:
+            failed = tracker.failure()
+            if failed is not None:
+                events.append(self._run.log, events.Warned(code=failed.code, where=failed.where, values=failed.values))
