@@ -24,17 +24,14 @@ def unsuited(values: Mapping[str, Any], name: str) -> Problem | None:
     kind, built = str(values.get("model_type") or ""), _built_as(values)
     if not kind:
         return problem("model.bad_config", name, reason="model_type: –")
-    if not is_known(values):
+    if kind not in _tables()[_ANY].keys() | _tables()[_WRITES].keys():
+        if "auto_map" in values:
+            return problem("model.own_code", name)
         version = importlib.metadata.version("transformers")
         return problem("model.unknown_family", name, family=kind, version=version)
     if _writes(kind, built):
         return None
     return problem(_purpose(kind, built, values), name, architecture=built or kind)
-
-
-def is_known(values: Mapping[str, Any]) -> bool:
-    """Say whether transformers has this family in its own source."""
-    return values.get("model_type") in _tables()[_ANY].keys() | _tables()[_WRITES].keys()
 
 
 def drops_pictures(values: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from core.errors import ModelError, Problem, problem
-from core.models.architecture import is_known, unsuited
+from core.models.architecture import unsuited
 from core.models.cache import cached, is_hub_name
 from core.models.files import config, count, header, headers, weight_files
 from core.models.size import context_of
@@ -112,7 +112,7 @@ def check(folder: Path, downloaded: bool = False) -> None:
         raise ModelError(problem("model.bad_config", name, reason=str(error))) from error
     if not isinstance(values, dict):
         raise ModelError(problem("model.bad_config", name, reason=f"{type(values).__name__}"))
-    if "auto_map" in values and (not downloaded or not is_known(values)):
+    if "auto_map" in values and not downloaded:
         raise ModelError(problem("model.own_code", name))
     unfit = unsuited(values, name) or _makes_vectors(folder)
     if unfit is not None:

@@ -88,12 +88,13 @@ class TrainingEnded:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """So many of so many are done: answers of an evaluation, tensors of a merge."""
+    """So many of so many are done: answers of an evaluation, tensors of a merge; bytes of a download where `unit` says so."""
 
     event: ClassVar[str] = "progress"
     done: int
     total: int
     seconds_left: float
+    unit: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
