@@ -391,8 +391,8 @@ def test_without_an_endpoint_a_method_that_needs_one_is_refused(monkeypatch):
 
 def test_only_the_worker_that_augments_gets_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("STUDIO_GEN_API_KEY", "very-secret")
-    assert process._further("core.curate.worker")["STUDIO_GEN_API_KEY"] == "very-secret"
-    assert process._further("core.train.worker") == {}
+    assert process._further("core.curate.worker", tmp_path)["STUDIO_GEN_API_KEY"] == "very-secret"
+    assert process._further("core.train.worker", tmp_path) == {}
     assert "STUDIO_GEN_API_KEY" not in process.worker_environment()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+import yaml
 
 from core.runs import events
 
@@ -32,6 +33,14 @@ _PASSED_ON = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
 _GENERATOR = ("STUDIO_GEN_BASE_URL", "STUDIO_GEN_MODEL", "STUDIO_GEN_API_KEY")
+_TRACKERS = {
+    "wandb": ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT"),
+    "mlflow": (
+        *("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_SERVER_CERT_PATH"),
+        *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+    ),
+    "trackio": ("TRACKIO_DIR", "TRACKIO_PROJECT", "TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WRITE_TOKEN"),
+}
 _PROJECT = Path(__file__).parent.parent.parent
 
 
@@ -49,10 +58,21 @@ def worker_environment() -> dict[str, str]:
     }
 
 
-def _further(module: str) -> dict[str, str]:
-    """Return what only one worker gets: the text generator that augmentation may ask."""
-    names = _GENERATOR if module == "core.curate.worker" else ()
+def _further(module: str, job: Path) -> dict[str, str]:
+    """Return what one worker alone gets: augmentation its text generator, a training the keys of the trackers it chose."""
+    names: tuple[str, ...] = ()
+    if module == "core.curate.worker":
+        names = _GENERATOR
+    elif module == "core.train.worker":
+        names = tuple(name for tracker in _chosen_trackers(job) for name in _TRACKERS.get(tracker, ()))
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _chosen_trackers(job: Path) -> list[str]:
+    try:
+        return list(yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))["settings"]["log"]["trackers"])
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):  # of an older studio, or broken
+        return []
 
 
 def start(job: Path, module: str) -> subprocess.Popen[bytes]:
@@ -67,7 +87,7 @@ def start(job: Path, module: str) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**worker_environment(), **_further(module)},
+            env={**worker_environment(), **_further(module, job)},
             cwd=job,
             start_new_session=True,
         )

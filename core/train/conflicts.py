@@ -15,6 +15,7 @@ from core.render.model_files import state_of
 from core.render.tokenizer import ChatTokenizer
 from core.settings import RunSettings, SettingField, fields
 from core.train.machine import Machine
+from core.train.tracking.chosen import check as check_trackers
 
 LORA = frozenset(name for name, traits in TRAITS.items() if traits.adapter and traits.mergeable)
 _VIRTUAL = ("prefix", "prompt")
@@ -77,6 +78,7 @@ def conflicts(settings: RunSettings, model: ModelFacts, machine: Machine) -> lis
         *_of_precision(settings, model, machine),
         *_of_method(settings, model),
         *_of_batch(settings, model),
+        *check_trackers(settings),
     ]
 
 
@@ -146,6 +148,10 @@ def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
         yield problem("conflict.checkpointing", "compute.checkpointing", method=name)
     if settings.model.add_chatml and model.template:
         yield problem("conflict.has_template", "model.add_chatml")
+    elif settings.model.add_chatml and name not in {*LORA, "full"}:
+        yield problem(
+            "conflict.chatml_method", "model.add_chatml", method=name, able=", ".join([*sorted(LORA), "full"])
+        )
 
 
 def _of_batch(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
