@@ -94,6 +94,7 @@ def load_both(folder: Path, tuned: Path, *, bits: int = 16) -> BaseAndTuned:
     if (tuned / "adapter_config.json").is_file():
         adapter = load_adapter(model, tuned).eval()
         return BaseAndTuned(model, adapter.disable_adapter, getattr(adapter, "count", 0))
+    grow(model, tuned)
     return BaseAndTuned(model, _swapping(model, tuned))
 
 
@@ -149,3 +150,7 @@ def _use_exact_kernels(model: PreTrainedModel) -> None:
 
 def _as_in_training(layer: Any, _: Any) -> None:
     layer.training = True  # all that Linear8bitLt does with it is to choose the product
+    if layer.weight.SCB is None:
+        # PEFT 0.21, dequantising for DoRA, "moves" the weight to the CPU it is on; the copy has no scales. The layer's state
+        # has weight and scales, and is not made anew from the copy when that has no CB.
+        layer.weight.CB = None

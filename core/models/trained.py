@@ -31,7 +31,7 @@ def trained(workspace: Workspace, run: Run, saved: str | None = None) -> Trained
     """
     folder = run.path / saved if saved else run.require_adapter()
     wanted = run.config["model"]
-    base = find_model(workspace, wanted["path"])
+    base = find_model(workspace, wanted["path"], wanted.get("revision"))
     if wanted["fingerprint"] and fingerprint(base) != wanted["fingerprint"]:
         raise ModelError(problem("model.other_base", wanted["path"], run=run.name))
     return Trained(base, folder, bits_of(run.settings))

@@ -34,7 +34,8 @@ def fresh_adapter(base: PreTrainedModel, settings: RunSettings, **variant: Any) 
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    model.save_pretrained(folder, safe_serialization=True)
+    # Of the embeddings only the trained rows are written; PEFT would write all where they have grown.
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
 
 
 def restore_adapter(model: PeftModel, folder: Path) -> None:

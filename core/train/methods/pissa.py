@@ -36,7 +36,7 @@ def attach(base: PreTrainedModel, settings: RunSettings) -> PeftModel:
     sides = [min(module.weight.shape) for module in base.get_decoder().modules() if isinstance(module, nn.Linear)]
     exact = max(sides) <= _EXACT_UP_TO
     model = fresh_adapter(base, settings, init_lora_weights="pissa" if exact else "pissa_niter_16")
-    start = get_peft_model_state_dict(model)
+    start = get_peft_model_state_dict(model, save_embedding_layers=False)
     most = min(weight.shape[0] for name, weight in start.items() if name.endswith(_A))
     if most < settings.lora.rank:
         raise SettingsError(problem("method.rank_over_layer", "lora.rank", value=settings.lora.rank, most=most))
@@ -46,7 +46,9 @@ def attach(base: PreTrainedModel, settings: RunSettings) -> PeftModel:
 
 def save(model: PeftModel, folder: Path) -> None:
     """Write a LoRA of twice the rank that gives the untouched base the same answers."""
-    weights = {name: weight.cpu() for name, weight in get_peft_model_state_dict(model).items()}
+    weights = {
+        name: weight.cpu() for name, weight in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    }
     for name, before in model.pissa_start.items():
         halves = (weights[name], before if name.endswith(_A) else -before)
         weights[name] = torch.cat(halves, dim=0 if name.endswith(_A) else 1)
