@@ -37,12 +37,12 @@ def model_facts(studio: Studio, path: str, t: Translator) -> list[tuple[str, str
     folder = find_model(studio.workspace, path)
     size = parameters(folder)
     count = f"{size / 1e9:.1f} B" if size >= 1e9 else f"{size / 1e6:.1f} M"
-    own = tokenizer(folder).template_source == "model"
+    source = tokenizer(folder).template_source
     context = context_length(folder)
     return [
         (t("model.parameters"), count),
         (t("model.context"), t("model.tokens", n=f"{context:,}") if context else "–"),
-        (t("model.template"), t("model.template_own" if own else "model.template_chatml")),
+        (t("model.template"), t(f"model.template_{source}")),
     ]
 
 

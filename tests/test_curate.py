@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from core.curate import jobs, tasks
-from core.curate.listening import Deaf, JobListener
 from core.data.formats import conversations
 from core.data.index import RowIndex
 from core.data.page import page_of
 from core.data.registry import Registry
 from core.doctor.examine import cached
 from core.errors import DataError
-from core.progress import Cancelled
+from core.progress import Cancelled, Deaf
+from core.runs.listening import JobListener
 from core.runs import events, process, supervisor
 from core.runs.follow import follow
 from core.workspace import Workspace

@@ -111,20 +111,18 @@ def test_a_weight_makes_the_pass_longer_and_is_told_per_source(workspace, tmp_pa
 
 def test_the_passes_show_what_the_weights_say(workspace, tmp_path):
     add(workspace, tmp_path, "more", 30)
-    entries = [Registry(workspace).get(name) for name in ("facts", "more")]
-    weights = {"facts": 0.5, "more": 3.0}
     model = workspace.models / "tiny"
-    data = run_data(entries, model, None, cutoff_len=512, validation_share=0, seed=1, weights=weights)
-    passes = [data.of_pass(number) for number in range(4)]
+    chosen = {"data__train": "facts, more", "data__validation_share": 0, "seed": 1}
+    weighed = settings(**chosen, data__weights={"facts": 0.5, "more": 3.0})
+    data = run_data(workspace, weighed, model, None)
+    passes = [data.of_pass(number).tolist() for number in range(4)]
     assert [len(each) for each in passes] == [190] * 4 == [data.per_pass] * 4
-    ids = {id(example): place for place, example in enumerate(data.train)}
-    shown = Counter(ids[id(example)] for each in passes for example in each)
+    shown = Counter(place for each in passes for place in each)
     assert {shown[place] for place in range(200)} == {2}
     assert {shown[place] for place in range(200, 230)} == {12}
-    again = run_data(entries, model, None, cutoff_len=512, validation_share=0, seed=1, weights=weights)
-    assert again.of_pass(3) == passes[3]
-    whole = run_data(entries, model, None, cutoff_len=512, validation_share=0, seed=1)
-    assert whole.of_pass(0) == whole.of_pass(5) == list(whole.train)
+    assert run_data(workspace, weighed, model, None).of_pass(3).tolist() == passes[3]
+    whole = run_data(workspace, settings(**chosen), model, None)
+    assert whole.of_pass(0).tolist() == whole.of_pass(5).tolist() == list(range(230))
 
 
 def test_half_a_pass_repeats_no_row_more_than_once(workspace):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from core.progress import Deaf
 from core.curate import tasks
-from core.curate.listening import Deaf
 from core.data.formats import entry_records, recognise
 from core.data.page import page_of
 from core.data.problems import Problems

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.curate.listening import Listener
 from core.data.registry import DatasetEntry, Registry
 from core.models.folder import find_model
+from core.progress import Listener
 from core.workspace import Workspace
 
 if TYPE_CHECKING:

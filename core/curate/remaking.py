@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from core.curate.checking import tests_of
-from core.curate.listening import Listener
 from core.data.canonical import to_dict
 from core.data.entry import DatasetEntry
 from core.data.formats import entry_records
@@ -19,7 +18,7 @@ from core.data.registry import Registry
 from core.data.versions import LEFT_OUT, LETTERS, TRAIN
 from core.errors import DataError, problem
 from core.models.folder import find_model
-from core.progress import Progress, silent
+from core.progress import Listener, Progress, silent
 from core.records import Conversation, Preference, Prompt, Record, Text, UnpairedPreference
 from core.workspace import Workspace, require_space
 

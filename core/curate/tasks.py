@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from core.curate import checking, remaking
-from core.curate.listening import Listener
 from core.data.registry import DatasetEntry, Registry
 from core.doctor.report import THOROUGH_UP_TO
-from core.progress import Cancelled
+from core.progress import Cancelled, Listener
 from core.workspace import Workspace
 
 INDEX_FROM = 20_000  # rows; the places of fewer are found in the moment that a page of them is shown

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from core.curate.listening import JobListener
 from core.curate.tasks import TASKS
-from core.progress import Cancelled
 from core.runs import events
 from core.runs.directory import read_config
+from core.runs.listening import JobListener
 from core.runs.work import run_worker
 from core.workspace import Workspace
 
@@ -15,12 +14,8 @@ def work(job: Path) -> None:
     """Do the task of the job and leave its result in the log. Stopped, it leaves everything as it was."""
     config = read_config(job)
     workspace = Workspace.at(config["workspace"], tuple(config["allow"]))
-    try:
-        result = TASKS[config["task"]](workspace, JobListener(job), **config["values"])
-    except Cancelled:
-        events.append(job / "events.jsonl", events.RunStopped(step=0))
-    else:
-        events.append(job / "events.jsonl", events.RunFinished(result=result))
+    result = TASKS[config["task"]](workspace, JobListener(job), **config["values"])
+    events.append(job / "events.jsonl", events.RunFinished(result=result))
 
 
 if __name__ == "__main__":

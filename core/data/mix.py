@@ -5,9 +5,10 @@ What decides what a model becomes is not the rows of a set but its exposures: 88
 """
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from core.errors import Problem, problem
 
@@ -79,16 +80,15 @@ def weight_of(name: str, weights: Mapping[str, float]) -> float:
     return weights.get(name, weights.get(name.partition(":")[0], 1.0))
 
 
-def rows_of_pass(rows: int, exposures: int, number: int, seed: int) -> Sequence[int]:
-    """Return the row numbers that pass `number` (from 0) shows, `exposures` of them.
+def rows_of_pass(rows: int, exposures: int, number: int, seed: int) -> np.ndarray:
+    """Return the row numbers that pass `number` (from 0) shows, `exposures` of them, int64.
 
     They go round the rows in one shuffled order, so that over the passes every row is shown equally often (but for one).
     """
     if exposures == rows:
-        return range(rows)
-    order = list(range(rows))
-    random.Random(f"{seed} {rows}").shuffle(order)
-    return [order[at % rows] for at in range(number * exposures, (number + 1) * exposures)]
+        return np.arange(rows)
+    order = np.random.default_rng([seed, rows]).permutation(rows)
+    return order[np.arange(number * exposures, (number + 1) * exposures) % rows]
 
 
 def advice(parts: Sequence[Part], passes: float) -> list[Problem]:

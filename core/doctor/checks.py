@@ -18,6 +18,7 @@ from core.doctor.source import Seen
 from core.doctor.text import Characters, ControlTokens, Residue
 from core.doctor.tokens import Tokens
 from core.progress import Progress
+from core.render.tokenizer import ChatTokenizer
 
 Part = Literal["structure", "leakage", "texts", "contamination", "tokens"]
 
@@ -26,12 +27,14 @@ class Beside(TypedDict, total=False):
     """What an examination may be asked with besides the data set, each left out or None where nobody wants it.
 
     `model` is a folder whose tokenizer and template say how long the rows are under `system_prompt`, and which are over
-    `cutoff_len` tokens; `against` are test sets whose rows must not be learnt. A set's own test part is always looked at.
+    `cutoff_len` tokens; `cache` is where the tokens are kept. `against` are test sets whose rows must not be learnt; a set's
+    own test part is always looked at.
     """
 
     model: Path | None
     system_prompt: str | None
     cutoff_len: int | None
+    cache: Path | None
     against: Sequence[DatasetEntry]
 
 
@@ -42,6 +45,7 @@ class Asked:
     model: Path | None = None
     system_prompt: str | None = None
     cutoff_len: int | None = None
+    cache: Path | None = None
     against: Sequence[DatasetEntry] = ()
 
 
@@ -80,6 +84,6 @@ def checks_for(part: Part, entry: DatasetEntry, asked: Asked) -> Sequence[Check]
     if part == "contamination":
         return [Contamination(entry, asked.against)]
     if part == "tokens" and asked.model:
-        tokens = Tokens(asked.model, asked.system_prompt, asked.cutoff_len)
-        return [tokens, ControlTokens(tokens.tokenizer.control_tokens)]
+        control = ControlTokens(ChatTokenizer.load(asked.model).control_tokens)
+        return [Tokens(entry, asked.model, asked.system_prompt, asked.cutoff_len, asked.cache), control]
     return []

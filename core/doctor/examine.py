@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -57,7 +58,7 @@ def report(
     found = _kept(workspace, entry, asked, parts)
     missing = {part: _file(workspace, entry, asked, part) for part in parts if part not in found}
     if missing:
-        made = _look(entry, asked, [*missing], progress)
+        made = _look(entry, replace(asked, cache=workspace.cache), [*missing], progress)
         for part, file in missing.items():  # named before the look: what changed meanwhile is looked at again
             _write(file, made[part])
         found |= made

@@ -17,7 +17,7 @@ from core.doctor.raft import MARK, missing_quote, passages_shown
 from core.doctor.source import RowError, Seen, rows_of, seen_of
 from core.doctor.structure import Leakage, wrong_turns
 from core.doctor.text import disclaims, names_other_maker
-from core.doctor.tokens import Tokens
+from core.doctor.tokens import RowTokens
 from core.errors import DataError, problem
 from core.placeholders import fill_text
 from core.progress import Progress, silent
@@ -184,9 +184,9 @@ def _drop_contaminated(given: Given) -> Step:
     return lambda seen: None if seen.index in unwanted else seen.record
 
 
-def _tokens(given: Given) -> Tokens:
+def _tokens(given: Given) -> RowTokens:
     assert given.model is not None  # `needs` says so
-    return Tokens(given.model, given.system_prompt, given.cutoff_len)
+    return RowTokens(given.model, given.system_prompt, given.cutoff_len)
 
 
 def _drop_long(given: Given) -> Step:

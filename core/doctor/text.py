@@ -92,24 +92,16 @@ class ControlTokens:
         self._tally = Tally("control_tokens")
         self._names: set[str] = set()
 
-    @property
-    def has_own(self) -> bool:
-        return self._search.has_own
-
     def see(self, seen: Seen) -> None:
-        self.look(seen.place, [text for _, text in seen.texts])
-
-    def look(self, place: str, texts: Iterable[str]) -> None:
-        """Look at the texts of one row."""
-        for text in texts:
+        for _, text in seen.texts:
             if found := self._search.search(text):
                 self._names.add(found[0].strip())
-                self._tally.add(place, excerpt(text, found.start()))
+                self._tally.add(seen.place, excerpt(text, found.start()))
                 break
 
     def findings(self, rows: int, progress: Progress = silent) -> Iterable[Finding]:
         if self._tally.count:
-            yield self._tally.finding(names=_listed(self._names), share=percent(self._tally.count, rows))
+            yield self._tally.finding(names=listed(self._names), share=percent(self._tally.count, rows))
 
     def stats(self) -> dict[str, Any]:
         return {}
@@ -144,7 +136,7 @@ class Residue:
         for tally in (self._residue, self._slot, self._bracket, self._vendor, self._disclaimer):
             if tally.count:
                 minor = tally in (self._disclaimer, self._residue) and tally.count <= _MANY * rows
-                names = _listed(self._makers) if tally is self._vendor else ""
+                names = listed(self._makers) if tally is self._vendor else ""
                 yield tally.finding(minor, names=names, share=percent(tally.count, rows))
 
     def stats(self) -> dict[str, Any]:
@@ -191,6 +183,6 @@ def _around_damage(text: str) -> str:
     return excerpt(text, place)
 
 
-def _listed(names: set[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     shown = sorted(names)
     return ", ".join(shown[:6]) + (" …" if len(shown) > 6 else "")

@@ -1,163 +1,190 @@
 """How many tokens the rows have with the chosen model, what a cutoff would leave out, and what is learnt at all.
 
-The ids are those that training uses. A row over the cutoff is left out whole (core.train.examples), because a cut would lose
-the end of its answer and the token that ends it.
+The ids are those that training uses (`core.tokens`), made once for both. A row over the cutoff is left out whole
+(core.train.examples), because a cut would lose the end of its answer and the token that ends it; running text is split.
 """
 
 import re
-from array import array
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from core.doctor.report import Finding, Tally, found, percent
-from core.doctor.source import Seen, learnt_turns, without_documents
-from core.errors import StudioError
+from core.data.entry import DatasetEntry
+from core.data.problems import Problems
+from core.doctor.report import EXAMPLES, LISTED, Example, Finding, excerpt, found, percent
+from core.doctor.source import RowError, Seen, rows_of, seen_of, without_documents
+from core.doctor.text import listed
+from core.errors import DataError, Problem, StudioError
 from core.progress import Progress
-from core.records import Conversation, Preference, Text, UnpairedPreference
-from core.render.tokenizer import ChatTokenizer
+from core.records import Text
+from core.tokens.encoder import KINDS, TEXT, Encoder
+from core.tokens.store import TokenSet
+from core.tokens.tokenise import tokenised
 
 _MANY = 0.05  # share of rows over the cutoff from which it is a warning
-LIMIT = 100_000  # rows that are encoded; chosen by us: about a minute
 _DENSE = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _PER_TOKEN, _DENSE_PER_TOKEN = 1.5, 0.6  # characters; a token of Chinese is rarely shorter than half a character
+_COUNTED = [KINDS.index(kind) for kind in ("chat", "text", "preference", "unpaired")]
+_shown: WeakKeyDictionary[TokenSet, dict[int, Seen]] = WeakKeyDictionary()  # the rows that findings gave as examples
 
 
 class TokenCounts:
-    """The lengths of the rows, and what is wrong with them."""
+    """The lengths of rows of a tokenised set, and what is wrong with them."""
 
-    def __init__(self, stop_ids: Iterable[int], cutoff_len: int | None) -> None:
-        self._stops = frozenset(stop_ids)
-        self._cutoff = cutoff_len
-        self._counts = array("l")
-        self._prompts = 0
-        self._over = Tally("truncated")
-        self._nothing = Tally("no_learnt_tokens")
-        self._no_stop = Tally("no_stop_token")
-
-    def __len__(self) -> int:
-        return len(self._counts)
+    def __init__(self, entry: DatasetEntry, tokens: TokenSet, rows: np.ndarray, cutoff_len: int | None) -> None:
+        """`rows` are the numbers of the rows that are looked at."""
+        self._entry, self._tokens, self._cutoff = entry, tokens, cutoff_len
+        self._failed = rows[tokens.rows["failed"][rows]]
+        self._rows = rows[np.isin(tokens.rows["kind"][rows], _COUNTED) & ~tokens.rows["failed"][rows]]
 
     @property
     def total(self) -> int:
         """The tokens of all rows."""
-        return sum(self._counts)
-
-    def add(self, place: str, question: str, answer: str, labels: Sequence[int]) -> None:
-        """Count a row of as many tokens as `labels`; those below 0 are not learnt. `answer` is "" where none is expected."""
-        self._counts.append(len(labels))
-        if self._cutoff and len(labels) > self._cutoff:
-            self._prompts += _before_last(labels) >= self._cutoff
-            self._over.add(place, f"{len(labels)}: {question}")
-        last = next((label for label in reversed(labels) if label >= 0), None)
-        if last is None and answer.strip():  # what is empty is told as that
-            self._nothing.add(place, f"{question}\n{answer}")
-        elif last is not None and last not in self._stops and self._stops.isdisjoint(labels):
-            self._no_stop.add(place, answer)
+        return int(self._tokens.lengths[self._rows].sum(dtype=np.int64))
 
     def findings(self, rows: int) -> Iterable[Finding]:
         """Return what is wrong, as shares of `rows`."""
-        for tally in (self._nothing, self._no_stop):
-            if tally.count:
-                yield tally.finding(share=percent(tally.count, rows))
-        if self._over.count:
-            share = self._over.count / len(self._counts)
-            figures = self.stats()["tokens"]
-            yield self._over.finding(
+        known = self._tokens.rows[self._rows]
+        nothing = self._rows[(known["learnt"] == 0) & known["answered"]]  # what is empty is told as that
+        endless = self._rows[(known["learnt"] > 0) & ~known["stops"]]
+        for code, chosen, shown_of in (
+            ("not_rendered", self._failed, lambda seen: excerpt(seen.spoken)),
+            ("no_learnt_tokens", nothing, lambda seen: excerpt(f"{without_documents(seen.question)}\n{seen.answer}")),
+            ("no_stop_token", endless, lambda seen: excerpt(seen.answer)),
+        ):
+            if len(chosen):
+                yield self._finding(code, chosen, shown_of, share=percent(len(chosen), rows))
+        over = self._over()
+        if len(over):
+            share, figures = len(over) / len(self._rows), self.stats()["tokens"]
+            yield self._finding(
+                "truncated",
+                over,
+                lambda seen: excerpt(f"{self._tokens.lengths[seen.index]}: {without_documents(seen.question)}"),
                 share <= _MANY,
                 share=percent(share, 1),
                 cutoff=self._cutoff,
-                prompts=self._prompts,
+                prompts=int((self._tokens.rows["last"][over] >= self._cutoff).sum()),
                 **{key: figures[key] for key in ("p50", "p95", "p99", "max", "cover_95", "cover_99")},
             )
 
+    def control_tokens(self, rows: int) -> Iterable[Finding]:
+        """Return the rows with control tokens, where the tokenizer has some beside those of the known families."""
+        names = self._tokens.about.names
+        chosen = self._rows[self._tokens.rows["control"][self._rows]]
+        if self._tokens.about.own_control and len(chosen):
+
+            def around(seen: Seen) -> str:
+                pieces = (excerpt(text, text.find(name)) for _, text in seen.texts for name in names if name in text)
+                return next(pieces, "")
+
+            yield self._finding("control_tokens", chosen, around, names=listed(names), share=percent(len(chosen), rows))
+
     def stats(self) -> dict[str, Any]:
-        if not self._counts:
+        if not len(self._rows):
             return {}
-        counts = np.array(self._counts)
+        counts = self._tokens.lengths[self._rows]
         p50, p95, p99 = (int(each) for each in np.percentile(counts, [50, 95, 99], method="inverted_cdf"))
-        over = int((counts > self._cutoff).sum()) if self._cutoff else 0
-        figures = {"rows": len(counts), "total": int(counts.sum()), "p50": p50, "p95": p95, "p99": p99}
-        return {"tokens": figures | {"max": int(counts.max()), "cover_95": p95, "cover_99": p99, "over_cutoff": over}}
+        figures = {"rows": len(counts), "total": self.total, "p50": p50, "p95": p95, "p99": p99}
+        over = {"cover_95": p95, "cover_99": p99, "over_cutoff": len(self._over())}
+        return {"tokens": figures | {"max": int(counts.max())} | over}
+
+    def _over(self) -> np.ndarray:
+        """Return the rows that the cutoff leaves out."""
+        if not self._cutoff:
+            return self._rows[:0]
+        is_text = self._tokens.rows["kind"][self._rows] == TEXT
+        return self._rows[(self._tokens.lengths[self._rows] > self._cutoff) & ~is_text]
+
+    def _finding(
+        self, code: str, rows: np.ndarray, shown_of: Callable[[Seen], str], minor: bool = False, **values: Any
+    ) -> Finding:
+        shown = _seen(self._entry, self._tokens, rows[:EXAMPLES].tolist())
+        lines = tuple(self._tokens.place(row) for row in rows[:LISTED].tolist())
+        examples = tuple(
+            Example(self._tokens.place(seen.index), shown_of(seen), self._problem(seen.index)) for seen in shown
+        )
+        return found(code, len(rows), lines, examples, minor, **values)
+
+    def _problem(self, row: int) -> Problem | None:
+        error = self._tokens.error(row)
+        return error.problems[0] if error else None
 
 
 class Tokens:
-    """Renders every row as training does and counts its tokens."""
+    """Counts the tokens of every row as training renders them."""
 
-    def __init__(self, model: Path, system_prompt: str | None, cutoff_len: int | None) -> None:
-        """Raises ModelError if the model's tokenizer or template cannot be used."""
-        self.tokenizer = ChatTokenizer.load(model)
-        self._system = system_prompt
-        self._cutoff = cutoff_len
-        self._counts = TokenCounts(self.tokenizer.stop_ids, cutoff_len)
+    def __init__(
+        self, entry: DatasetEntry, asked: Path, system_prompt: str | None, cutoff_len: int | None, cache: Path | None
+    ):
+        """`asked` is the model's folder; without `cache` the tokens are not kept."""
+        self._entry, self._model, self._system, self._cutoff, self._cache = (
+            entry,
+            asked,
+            system_prompt,
+            cutoff_len,
+            cache,
+        )
         self._expected = 0.0
-        self._failed = Tally("not_rendered")
+        self._stats: dict[str, Any] = {}
 
     def see(self, seen: Seen) -> None:
-        if len(self._counts) >= LIMIT:
-            return
-        try:
-            labels = self._labels(seen)
-        except StudioError as error:
-            self._failed.add(seen.place, seen.spoken, error.problems[0])
-            return
-        if labels is None:
-            return
-        answer = seen.answer if learnt_turns(seen.record) else ""
-        self._counts.add(seen.place, without_documents(seen.question), answer, labels)
         texts = "".join(text for _, text in seen.texts)
         dense = len(_DENSE.findall(texts))
         self._expected += (len(texts) - dense) / _PER_TOKEN + dense / _DENSE_PER_TOKEN
 
+    def findings(self, rows: int, progress: Progress) -> Iterable[Finding]:
+        if not rows:
+            return
+        with nullcontext(self._cache) if self._cache else tempfile.TemporaryDirectory() as cache:
+            try:
+                tokens = tokenised(Path(cache), self._entry, self._model, self._system, progress)
+            except DataError:  # told as what it is: the file cannot be read
+                return
+            counts = TokenCounts(self._entry, tokens, np.arange(len(tokens)), self._cutoff)
+            yield from counts.findings(rows)
+            self._stats = counts.stats()
+        if 0 < self._expected < counts.total:
+            yield found("many_tokens", len(tokens), times=f"{self._expected / counts.total:.2f}", tokens=counts.total)
+
+    def stats(self) -> dict[str, Any]:
+        return self._stats
+
+
+class RowTokens:
+    """Tells of single rows, as a fix has changed them, whether they can be learnt."""
+
+    def __init__(self, model: Path, system_prompt: str | None, cutoff_len: int | None) -> None:
+        """Raises ModelError if the model's tokenizer cannot be used."""
+        self._encoder, self._cutoff = Encoder(model, system_prompt), cutoff_len
+
     def is_too_long(self, seen: Seen) -> bool:
-        """Tell whether a row has more tokens than the cutoff."""
-        labels = self._labels(seen)
-        return labels is not None and self._cutoff is not None and len(labels) > self._cutoff
+        """Tell whether a row has more tokens than the cutoff, and is no running text, which is split."""
+        encoded = self._encoder.encode(seen.record)
+        over = encoded is not None and self._cutoff is not None and len(encoded.ids) > self._cutoff
+        return over and not isinstance(seen.record, Text)
 
     def is_learnable(self, seen: Seen) -> bool:
         """Tell whether the model's template takes the row and anything of it is learnt."""
         try:
-            labels = self._labels(seen)
+            encoded = self._encoder.encode(seen.record)
         except StudioError:
             return False
-        return labels is None or any(label >= 0 for label in labels)
-
-    def _labels(self, seen: Seen) -> list[int] | None:
-        """Return a label for each token of a row, -100 where it is not learnt; None for rows without any to learn."""
-        record = seen.record
-        if isinstance(record, Text):
-            return self.tokenizer.encode_text(record.text).labels
-        if isinstance(record, Preference):
-            sides = [
-                Conversation(record.messages + side, tools=record.tools) for side in (record.chosen, record.rejected)
-            ]
-            both = [self.tokenizer.encode(each.with_system(self._system)).labels for each in sides]
-            return max(both, key=len)
-        if isinstance(record, UnpairedPreference):
-            record = Conversation(record.messages, tools=record.tools)
-        if not isinstance(record, Conversation):
-            return None
-        return self.tokenizer.encode(record.with_system(self._system)).labels
-
-    def findings(self, rows: int, progress: Progress) -> Iterable[Finding]:
-        if self._failed.count:
-            yield self._failed.finding(share=percent(self._failed.count, rows))
-        yield from self._counts.findings(rows)
-        total = self._counts.total
-        if self._expected and total > self._expected:
-            yield found("many_tokens", len(self._counts), times=f"{self._expected / total:.2f}", tokens=total)
-
-    def stats(self) -> dict[str, Any]:
-        return self._counts.stats()
+        return encoded is None or any(encoded.learnt[1:])
 
 
-def _before_last(labels: Sequence[int]) -> int:
-    """Return the place at which the last learnt stretch begins."""
-    end = len(labels) - 1
-    while end >= 0 and labels[end] < 0:
-        end -= 1
-    while end >= 0 and labels[end] >= 0:
-        end -= 1
-    return end + 1
+def _seen(entry: DatasetEntry, tokens: TokenSet, wanted: Sequence[int]) -> list[Seen]:
+    """Return some rows of the set, reading the file no further than to the last of them, and only once."""
+    known = _shown.setdefault(tokens, {})
+    missing = set(wanted) - known.keys()
+    for index, (row, record) in enumerate(rows_of(entry, Problems(entry.file.name)) if missing else ()):
+        if index in missing and not isinstance(record, RowError):
+            known[index] = seen_of(index, row, record)
+        if missing <= known.keys():
+            break
+    return [known[index] for index in wanted if index in known]

@@ -7,20 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import StudioError, problem
+from core.progress import Cancelled
 from core.runs import events, process
 
 
 def run_worker(work: Callable[[Path], None]) -> None:
     """Run `work(job)` on the directory named on the command line. The one place where a worker catches everything.
 
-    A StudioError becomes a `run_failed` event with its problems; anything else becomes one with the trace, so that the
-    page can show what happened and the person can copy it. Exit code 0 when the work ended or stopped, 1 when it failed.
+    Work that is cancelled has left everything as it was, and ends as stopped. A StudioError becomes a `run_failed` event with
+    its problems; anything else becomes one with the trace, so that the page can show what happened and the person can copy
+    it. Exit code 0 when the work ended or stopped, 1 when it failed.
     """
     job = Path(sys.argv[1])
     log = job / "events.jsonl"
     process.note_process(job, os.getpid())
     try:
         work(job)
+    except Cancelled:
+        events.append(log, events.RunStopped(step=0))
+        return
     except StudioError as error:
         print(error, file=sys.stderr)
         events.append(log, events.RunFailed(problems=[each.to_dict() for each in error.problems]))

@@ -1,21 +1,30 @@
-"""The data sets of a run as token ids: read, split, rendered and counted. Used by the plan and by the worker alike."""
+"""The data sets of a run as examples: split, cut to length, mixed and counted. Used by the plan and by the worker alike.
 
-import hashlib
-from collections.abc import Mapping, Sequence
+What is worked out here are numbers about rows that were tokenised before (`core.tokens`), so that it takes no longer for a
+hundred thousand rows than for a hundred, and no more memory.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
-from core.data.formats import conversations
-from core.data.mix import Offer, Part, mixture, rows_of_pass
-from core.data.registry import DatasetEntry
-from core.errors import DataError, problem
-from core.models import folder as models
-from core.records import Conversation
-from core.render.model_files import state_of
-from core.render.tokenizer import ChatTokenizer, Example
+import numpy as np
 
-MOST_VALIDATION = 256  # rows; chosen by us: a loss over 256 rows is steady to about 3 %, more only costs time
+from core.data.mix import Offer, Part, mixture, rows_of_pass
+from core.data.registry import DatasetEntry, Registry
+from core.errors import DataError, Problem, problem
+from core.models import folder as models
+from core.models.new_tokens import tokenizer_folder
+from core.progress import Progress, silent
+from core.settings import RunSettings
+from core.tokens.encoder import TEXT
+from core.tokens.store import TokenSet
+from core.tokens.tokenise import tokenised
+from core.train.rows import training_rows
+from core.train.view import Examples, examples_of, joined, pieces_of
+from core.workspace import Workspace
+
+MOST_VALIDATION = 256  # examples; chosen by us: a loss over 256 rows is steady to about 3 %, more only costs time
 MOST_DROPPED = 0.3  # of all rows; facts: past that the settings are wrong, not the rows
 GENERAL_KINDS = frozenset(
     {"openorca", "oasst", "dolly"}
@@ -28,7 +37,8 @@ class Source:
 
     `examples`, `tokens` and `learnt_tokens` count each row once; `exposures` are the examples that a pass shows, which are
     `weight` times as many, and `share` is their part of all learnt tokens. `repetitions` is how often a whole run shows each
-    row; the plan knows it. `validated` are the examples kept back; in `RunData.validation` they follow source by source.
+    row; the plan knows it. Rows are `dropped` whole for being longer than the cutoff, and `unlearnt` ones for having nothing
+    to learn; `split` are running texts that became several examples. `validated` are the examples kept back.
     """
 
     name: str
@@ -40,6 +50,8 @@ class Source:
     share: float
     repetitions: float = 0.0
     dropped_tokens: int = 0
+    unlearnt: int = 0
+    split: int = 0
     validated: int = 0
 
     @property
@@ -49,13 +61,14 @@ class Source:
 
 @dataclass(frozen=True)
 class RunData:
-    """Examples to train on (those of one source after those of another), to validate with, and where they came from."""
+    """Examples to train on and to validate with (in both, those of one source after those of another, in their order)."""
 
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
+    train: Examples
+    validation: Examples
     sources: tuple[Source, ...]
     parts: tuple[Part, ...]
     seed: int
+    cutoff_len: int  # tokens that an example may have: what was asked for, or what the model can read
 
     @property
     def per_pass(self) -> int:
@@ -71,6 +84,10 @@ class RunData:
         return sum(source.dropped_tokens for source in self.sources)
 
     @property
+    def unlearnt(self) -> int:
+        return sum(source.unlearnt for source in self.sources)
+
+    @property
     def tokens(self) -> int:
         """The tokens of one pass."""
         return round(sum(source.tokens * source.weight for source in self.sources))
@@ -80,174 +97,188 @@ class RunData:
         """The learnt tokens of one pass."""
         return round(sum(source.learnt_tokens * source.weight for source in self.sources))
 
-    def of_pass(self, number: int) -> list[Example]:
-        """Return the examples that pass `number` (from 0) shows, in no particular order."""
-        found: list[Example] = []
+    def of_pass(self, number: int) -> np.ndarray:
+        """Return the indices in `train` that pass `number` (from 0) shows, int64, in no particular order."""
+        found = []
         start = 0
         for source in self.sources:
-            rows = rows_of_pass(source.examples, source.exposures, number, self.seed)
-            found += [self.train[start + row] for row in rows]
+            found.append(start + rows_of_pass(source.examples, source.exposures, number, self.seed))
             start += source.examples
-        return found
+        return np.concatenate(found)
+
+    def remarks(self) -> list[Problem]:
+        """Return what was done to the rows beside leaving out the long ones."""
+        told = []
+        if self.unlearnt:
+            told.append(problem("plan.unlearnt", "data.train", unlearnt=self.unlearnt))
+        if texts := sum(source.split for source in self.sources):
+            told.append(problem("plan.split_texts", "batch.cutoff_len", texts=texts, cutoff=self.cutoff_len))
+        return told
 
 
 def run_data(
-    entries: Sequence[DatasetEntry], model: Path, system_prompt: str | None, *, cutoff_len: int,
-    validation_share: float, seed: int, weights: Mapping[str, float] | None = None, balance: float = 1.0,
-) -> RunData:  # fmt: skip
+    workspace: Workspace, settings: RunSettings, model: Path, system_prompt: str | None, progress: Progress = silent
+) -> RunData:
     """Return the examples of a run.
 
     Each set is split before anything is mixed; where its rows are tagged with tasks, each task is a source of its own, so
     that weights and balance reach tasks too. A set with parts is trained on its training part and validated with its
-    validation part; of one without, `validation_share` is kept back, equal questions on one side. Examples of more than
-    `cutoff_len` tokens are left out whole, because a cut would lose the end of the answer.
+    validation part; of one without, `data.validation_share` is kept back, equal questions on one side. Conversations of more
+    than `batch.cutoff_len` tokens are left out whole, because a cut would lose the end of the answer; running text is cut
+    into pieces.
+
+    Args:
+        progress: told bytes of the files of those sets that are not tokenised yet.
 
     Raises:
         DataError: if a set cannot be read, or if more than 30 % of the rows would be left out.
+        ModelError: if the model's tokenizer or template cannot be used.
+        Cancelled: from `progress`.
     """
-    cutoff_len = min(cutoff_len, models.context_length(model) or cutoff_len)
+    registry = Registry(workspace)
+    entries = [registry.get(name) for name in settings.data.train]
+    cutoff_len = longest_example(settings, model)
+    sets = tokenised_sets(workspace, settings, entries, model, system_prompt, progress)
     brought = [
-        each for entry in entries for each in _bring(entry, model, system_prompt, cutoff_len, validation_share, seed)
+        each
+        for entry, tokens in zip(entries, sets, strict=True)
+        for each in _bring(entry, tokens, settings, cutoff_len)
     ]
-    if not any(each.train for each in brought):  # too few rows to keep any of them back
-        brought = [replace(each, train=each.validation, validation=[]) for each in brought]
-    dropped = sum(each.dropped for each in brought)
-    total = sum(len(each.train) + len(each.validation) for each in brought) + dropped
-    if dropped == total or not any(each.train for each in brought) or dropped > MOST_DROPPED * total:
-        lengths = sorted(
-            len(pair[1].input_ids) for entry in entries for pair in training_part(entry, model, system_prompt)
-        )
-        enough, limit = lengths[len(lengths) * 95 // 100], models.context_length(model) or 0
-        code = "data.too_long_for_model" if 0 < limit < enough else "data.too_long"
-        values = {"dropped": dropped, "total": total, "cutoff": cutoff_len, "enough": enough, "limit": limit}
-        raise DataError(problem(code, "batch.cutoff_len", **values))
+    if not any(len(each.train) for each in brought):  # too few rows to keep any of them back
+        brought = [replace(each, train=each.validation, validation=each.train) for each in brought]
+    _refuse_if_little_is_left(brought, entries, sets, model, cutoff_len)
     offers = [
-        Offer(each.name, len(each.train), sum(map(_learnt, each.train)), each.recognised in GENERAL_KINDS)
+        Offer(each.name, len(each.train), int(each.train.learnt.sum()), each.recognised in GENERAL_KINDS)
         for each in brought
     ]
-    parts = mixture(offers, weights or {}, balance)
+    parts = mixture(offers, settings.data.weights, settings.data.balance)
     return RunData(
-        tuple(example for each in brought for example in each.train),
-        tuple(example for each in brought for example in each.validation),
-        tuple(_source(each, offer, part) for each, offer, part in zip(brought, offers, parts, strict=True)),
+        joined(each.train for each in brought),
+        joined(each.validation for each in brought),
+        tuple(each.source(offer, part) for each, offer, part in zip(brought, offers, parts, strict=True)),
         tuple(parts),
-        seed,
+        settings.seed,
+        cutoff_len,
     )
+
+
+def longest_example(settings: RunSettings, model: Path) -> int:
+    """Return the tokens that an example of a run may have: the cutoff, or what the model can read."""
+    cutoff_len = settings.batch.cutoff_len
+    return min(cutoff_len, models.context_length(model) or cutoff_len)
+
+
+def tokenised_sets(
+    workspace: Workspace, settings: RunSettings, entries: Sequence[DatasetEntry], model: Path, system_prompt: str | None,
+    progress: Progress = silent,
+) -> list[TokenSet]:  # fmt: skip
+    """Return data sets as the run's model reads them, tokenised now where they were not before.
+
+    Raises:
+        DataError, ModelError, Cancelled: as `core.tokens.tokenise.tokenised`.
+    """
+    folder = tokenizer_folder(workspace, settings, model)
+    sizes = [entry.file.stat().st_size for entry in entries]
+    found = []
+    for number, entry in enumerate(entries):
+        before, total = sum(sizes[:number]), sum(sizes)
+
+        def told(done: int, of: int, before: int = before, total: int = total) -> None:
+            progress(before + done, total)
+
+        found.append(tokenised(workspace.cache, entry, folder, system_prompt, told))
+    return found
 
 
 @dataclass(frozen=True)
 class _Brought:
-    """The examples of one source that are short enough."""
+    """The examples of one source, and how many of its `rows` are not among them."""
 
     name: str
     recognised: str
-    train: list[Example]
-    validation: list[Example]
+    train: Examples
+    validation: Examples
+    rows: int
     dropped: int
     dropped_tokens: int
+    unlearnt: int
+    split: int
+
+    def source(self, offer: Offer, part: Part) -> Source:
+        return Source(
+            self.name, offer.rows, int(self.train.lengths.sum(dtype=np.int64)), offer.learnt_tokens, self.dropped,
+            part.exposures, part.share, dropped_tokens=self.dropped_tokens, unlearnt=self.unlearnt, split=self.split,
+            validated=len(self.validation),
+        )  # fmt: skip
 
 
-_Pairs = Sequence[tuple[Conversation, Example]]
-
-
-def training_part(entry: DatasetEntry, model: Path, system_prompt: str | None) -> _Pairs:
-    """Return the rows that a set is trained on with their examples, those that are too long among them.
-
-    Raises:
-        DataError: if the set cannot be read or a row cannot be rendered.
-        ModelError: if the model's tokenizer or template cannot be used.
-    """
-    return _tokenised(_Key(entry), model, state_of(model), system_prompt, "train" if entry.parts else None)
-
-
-def _bring(
-    entry: DatasetEntry, model: Path, system_prompt: str | None, cutoff_len: int, share: float, seed: int
-) -> list[_Brought]:
-    """Read one set, leave out what is too long, keep rows back for validation, and tell its tasks apart."""
-    own = entry.parts is not None and entry.parts.validation > 0
-    training = training_part(entry, model, system_prompt)
-    validating: _Pairs = _tokenised(_Key(entry), model, state_of(model), system_prompt, "validation") if own else ()
-    tasks = sorted({row.task for row, _ in (*training, *validating)})
-    found = []
-    for task in tasks:
-        mine = [pair for pair in training if pair[0].task == task]
-        measured = [pair for pair in validating if pair[0].task == task]
-        kept, checked = _short(mine, cutoff_len), _short(measured, cutoff_len)
-        held = _held_out([row for row, _ in (checked if own else kept)], 1.0 if own else share, seed)
-        train = kept if own else [pair for pair, out in zip(kept, held, strict=True) if not out]
-        validation = [pair for pair, out in zip(checked if own else kept, held, strict=True) if out]
-        found.append(
-            _Brought(
-                f"{entry.name}:{task or '-'}" if len(tasks) > 1 else entry.name,
-                entry.recognised,
-                [example for _, example in train],
-                [example for _, example in validation],
-                len(mine) + len(measured) - len(kept) - len(checked),
-                sum(len(example.input_ids) for _, example in (*mine, *measured) if len(example.input_ids) > cutoff_len),
-            )
+def _bring(entry: DatasetEntry, tokens: TokenSet, settings: RunSettings, cutoff_len: int) -> Iterator[_Brought]:
+    """Leave out what cannot be learnt, keep rows back for validation, and tell the tasks of a set apart."""
+    train, validation = training_rows(entry, tokens)
+    share, own = settings.data.validation_share, entry.parts is not None and entry.parts.validation > 0
+    tasks = tokens.rows["task"]
+    present = np.unique(tasks[np.concatenate([train, validation])])
+    for task in sorted(present, key=lambda number: tokens.about.tasks[number]):
+        mine, measured = train[tasks[train] == task], validation[tasks[validation] == task]
+        every = np.concatenate([mine, measured])
+        too_long = (tokens.lengths[every] > cutoff_len) & (tokens.rows["kind"][every] != TEXT)
+        unlearnt = (tokens.rows["learnt"][every] == 0) & ~too_long
+        fits = ~(too_long | unlearnt)
+        kept, checked = mine[fits[: len(mine)]], measured[fits[len(mine) :]]
+        held = _held_out(tokens, checked if own else kept, 1.0 if own else share, settings.seed, cutoff_len)
+        name = tokens.about.tasks[task]
+        shown = np.concatenate([kept, checked])
+        yield _Brought(
+            f"{entry.name}:{name or '-'}" if len(present) > 1 else entry.name,
+            entry.recognised,
+            examples_of(tokens, kept if own else kept[~held], cutoff_len),
+            examples_of(tokens, checked[held] if own else kept[held], cutoff_len),
+            len(every),
+            int(too_long.sum()),
+            int(tokens.lengths[every[too_long]].sum(dtype=np.int64)),
+            int(unlearnt.sum()),
+            int((pieces_of(tokens, shown, cutoff_len) > 1).sum()),
         )
-    return found
 
 
-def _short(pairs: _Pairs, cutoff_len: int) -> list[tuple[Conversation, Example]]:
-    return [pair for pair in pairs if len(pair[1].input_ids) <= cutoff_len]
-
-
-class _Key:
-    """An entry as a cache key: same name, place and content."""
-
-    def __init__(self, entry: DatasetEntry) -> None:
-        self.entry = entry
-        status = entry.file.stat()
-        reading = (entry.reading.format, *sorted(entry.reading.options.items()))
-        self._key = (entry.name, str(entry.file), status.st_mtime_ns, status.st_size, reading, _stamp(entry))
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other._key == self._key
-
-
-def _stamp(entry: DatasetEntry) -> tuple[object, ...]:
-    """Return what tells one split of a set from another."""
-    if entry.parts is None:
-        return ()
-    status = entry.parts.file.stat()
-    return str(entry.parts.file), status.st_mtime_ns, status.st_size, entry.parts.validation
-
-
-@lru_cache(maxsize=16)
-def _tokenised(
-    key: _Key, model: Path, model_state: object, system_prompt: str | None, part: str | None
-) -> tuple[tuple[Conversation, Example], ...]:
-    tokenizer = ChatTokenizer.load(model)
-    rows = [row.with_system(system_prompt) for row in conversations(key.entry, part=part)]
-    return tuple((row, tokenizer.example(row)) for row in rows)
-
-
-def _held_out(rows: Sequence[Conversation], share: float, seed: int) -> list[bool]:
+def _held_out(tokens: TokenSet, rows: np.ndarray, share: float, seed: int, cutoff_len: int) -> np.ndarray:
     """Say for each row whether it is kept for validation: by a hash of its question, stable when rows are appended."""
-    scores = [_score(row, seed) for row in rows]
-    below = sorted(score for score in scores if score < share)
-    limit = below[MOST_VALIDATION] if len(below) > MOST_VALIDATION else share
-    return [score < limit for score in scores]
+    scores = _scores(tokens.rows["question"][rows], seed)
+    below = np.flatnonzero(scores < share)
+    order = below[np.argsort(scores[below], kind="stable")]
+    examples = np.cumsum(pieces_of(tokens, rows[order], cutoff_len))
+    over = np.flatnonzero(examples > MOST_VALIDATION)
+    if not len(over):
+        return scores < share
+    limit = scores[order[over[0]]]
+    first = scores[order[0]]  # a text of more pieces than that is kept back whole, if it is the first
+    return scores < limit if limit > first else scores == first
 
 
-def _score(row: Conversation, seed: int) -> float:
-    """Return a number in [0, 1) for the row's question, without its system prompt: every prompt splits alike."""
-    spoken = (message for message in row.question if message.role != "system")
-    text = "\x1f".join(f"{message.role}\x1e{message.content}" for message in spoken)
-    return int.from_bytes(hashlib.sha256(f"{seed}\x1d{text}".encode()).digest()[:8]) / 2**64
+def _scores(questions: np.ndarray, seed: int) -> np.ndarray:
+    """Return a number in [0, 1) for each hash of a question, float64: other ones for another seed (SplitMix64)."""
+    mixed = questions.astype(np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-def _learnt(example: Example) -> int:
-    return sum(label >= 0 for label in example.labels)
-
-
-def _source(brought: _Brought, offer: Offer, part: Part) -> Source:
-    tokens = sum(len(example.input_ids) for example in brought.train)
-    return Source(
-        offer.name, offer.rows, tokens, offer.learnt_tokens, brought.dropped, part.exposures, part.share,
-        dropped_tokens=brought.dropped_tokens, validated=len(brought.validation),
-    )  # fmt: skip
+def _refuse_if_little_is_left(
+    brought: Sequence[_Brought], entries: Sequence[DatasetEntry], sets: Sequence[TokenSet], model: Path, cutoff_len: int
+) -> None:
+    dropped, unlearnt = sum(each.dropped for each in brought), sum(each.unlearnt for each in brought)
+    total = sum(each.rows for each in brought)
+    if any(len(each.train) for each in brought) and dropped + unlearnt <= MOST_DROPPED * total:
+        return
+    found = []
+    if dropped:
+        rows = [tokens.lengths[training_rows(entry, tokens)[0]] for entry, tokens in zip(entries, sets, strict=True)]
+        lengths = np.sort(np.concatenate(rows))
+        enough, limit = int(lengths[len(lengths) * 95 // 100]), models.context_length(model) or 0
+        code = "data.too_long_for_model" if 0 < limit < enough else "data.too_long"
+        values = {"dropped": dropped, "total": total, "cutoff": cutoff_len, "enough": enough, "limit": limit}
+        found.append(problem(code, "batch.cutoff_len", **values))
+    if unlearnt:
+        found.append(problem("data.nothing_learnt", "data.train", unlearnt=unlearnt, total=total))
+    raise DataError(*sorted(found, key=lambda each: each.code == "data.nothing_learnt" and unlearnt < dropped))

@@ -11,14 +11,14 @@ from typing import Any
 from core.data.registry import DatasetEntry, Registry
 from core.doctor.examine import cached, report
 from core.doctor.report import THOROUGH_UP_TO, Finding, Report, found, in_order
-from core.doctor.text import ControlTokens
 from core.doctor.tokens import TokenCounts
 from core.errors import DataError, ModelError, problem
 from core.models import folder as models
+from core.progress import Progress, silent
 from core.prompts.store import PromptStore
-from core.render.tokenizer import ChatTokenizer
 from core.settings import RunSettings
-from core.train.examples import training_part
+from core.train.examples import longest_example, tokenised_sets
+from core.train.rows import training_rows
 from core.workspace import Workspace
 
 ADVICE = frozenset({"few_rows", "few_test_rows"})  # warnings that the plan gives in its own words: few steps, few rows
@@ -47,8 +47,11 @@ class Checked:
         return tuple(each for each in self.warnings if not each.is_accepted(self.accepted))
 
 
-def look(workspace: Workspace, settings: RunSettings) -> list[Checked]:
+def look(workspace: Workspace, settings: RunSettings, progress: Progress = silent) -> list[Checked]:
     """Examine the training sets of a run, each against the sets that will test it, and return what was found.
+
+    Args:
+        progress: told how much of a set is tokenised, where the plan has not done so before.
 
     Raises:
         DataError: if a set is unknown, its file is gone, or its rows cannot be rendered.
@@ -62,7 +65,7 @@ def look(workspace: Workspace, settings: RunSettings) -> list[Checked]:
     for entry in training:
         examined = _examined(workspace, entry, _tests_of(entry, training, testing))
         if not examined.errors:  # what cannot be learnt from has no tokens
-            examined = _with(examined, _of_tokens(workspace, entry, settings))
+            examined = _with(examined, _of_tokens(workspace, entry, settings, progress))
         checked.append(Checked(entry.name, examined, entry.accepted))
     return checked
 
@@ -81,7 +84,7 @@ def _examined(workspace: Workspace, entry: DatasetEntry, against: Sequence[Datas
     return _with(known, [found("not_checked", known.rows, rows=f"{known.rows:,}", tests=tests)])
 
 
-def _of_tokens(workspace: Workspace, entry: DatasetEntry, settings: RunSettings) -> list[Finding]:
+def _of_tokens(workspace: Workspace, entry: DatasetEntry, settings: RunSettings, progress: Progress) -> list[Finding]:
     """Return what the run's model, system prompt and cutoff mean for the rows; their tokens are those of the plan."""
     try:
         model = models.find_model(workspace, settings.model.path)
@@ -90,16 +93,10 @@ def _of_tokens(workspace: Workspace, entry: DatasetEntry, settings: RunSettings)
             raise
         return []  # the worker downloads it, and nobody can count its tokens before
     prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
-    tokenizer, cutoff = ChatTokenizer.load(model), settings.batch.cutoff_len
-    counts = TokenCounts(tokenizer.stop_ids, min(cutoff, models.context_length(model) or cutoff))
-    control = ControlTokens(tokenizer.control_tokens)
-    for row, example in training_part(entry, model, prompt.text):
-        place = row.where.rpartition(":")[2]
-        counts.add(place, row.question[-1].content if row.question else "", row.answer, example.labels)
-        if control.has_own:  # those of the known families are looked for in the texts anyway
-            control.look(place, [message.content for message in row.messages])
-    rows = len(counts)
-    return [*counts.findings(rows), *control.findings(rows)]
+    (tokens,) = tokenised_sets(workspace, settings, [entry], model, prompt.text, progress)
+    rows, _ = training_rows(entry, tokens)
+    counts = TokenCounts(entry, tokens, rows, longest_example(settings, model))
+    return [*counts.findings(len(rows)), *counts.control_tokens(len(rows))]
 
 
 def _with(examined: Report, more: Iterable[Finding]) -> Report:

@@ -13,6 +13,7 @@ from core.data.registry import Registry
 from core.errors import Problem, problem
 from core.models import folder as models
 from core.models.size import Size
+from core.progress import Progress, silent
 from core.prompts.store import PromptStore
 from core.settings import RunSettings
 from core.train import conflicts as conflicting
@@ -115,8 +116,11 @@ class Plan:
         }
 
 
-def plan(workspace: Workspace, settings: RunSettings) -> Plan:
+def plan(workspace: Workspace, settings: RunSettings, progress: Progress = silent) -> Plan:
     """Return the plan of a run.
+
+    Args:
+        progress: told how much of the data is tokenised, where it was not before.
 
     Raises:
         StudioError: if the model, the data or the prompt cannot be used.
@@ -125,7 +129,7 @@ def plan(workspace: Workspace, settings: RunSettings) -> Plan:
     model = models.find_model(workspace, settings.model.path)
     facts, here = conflicting.model_facts(model), this_machine()
     entries = [registry.get(name) for name in settings.data.train]
-    data = data_of(workspace, settings, model)
+    data = data_of(workspace, settings, model, progress)
     schedule, batch = settings.schedule, settings.batch
     steps = total_steps(data.per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
     per_epoch = steps_per_epoch(data.per_pass, batch.global_batch_size)
@@ -176,28 +180,19 @@ def plan(workspace: Workspace, settings: RunSettings) -> Plan:
     )
 
 
-def data_of(workspace: Workspace, settings: RunSettings, model: Path) -> RunData:
+def data_of(workspace: Workspace, settings: RunSettings, model: Path, progress: Progress = silent) -> RunData:
     """Return the data of a run, as the worker will read it.
 
     Raises:
         StudioError: if the data or the prompt cannot be used.
+        Cancelled: from `progress`.
     """
-    registry = Registry(workspace)
     prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
-    return run_data(
-        [registry.get(name) for name in settings.data.train],
-        model,
-        prompt.text,
-        cutoff_len=settings.batch.cutoff_len,
-        validation_share=settings.data.validation_share,
-        seed=settings.seed,
-        weights=settings.data.weights,
-        balance=settings.data.balance,
-    )
+    return run_data(workspace, settings, model, prompt.text, progress)
 
 
 def _of_the_data(registry: Registry, settings: RunSettings, data: RunData) -> list[Problem]:
-    found = []
+    found = data.remarks()
     # A set with a test part of its own is tested on that.
     both = sorted(set(settings.data.train) & set(settings.data.test))
     overlap = [name for name in both if not ((parts := registry.get(name).parts) and parts.test)]
@@ -211,7 +206,7 @@ def _of_the_data(registry: Registry, settings: RunSettings, data: RunData) -> li
 
 
 def _lengths(data: RunData) -> numpy.ndarray:
-    return numpy.array([len(example.input_ids) for example in data.train])
+    return data.train.lengths
 
 
 def _longest(data: RunData) -> int:
@@ -240,5 +235,5 @@ def _seconds(settings: RunSettings, data: RunData, steps: int, interval: int, fo
     the one before the first step among them."""
     example = data.tokens / max(1, data.per_pass)
     trained = example * settings.batch.global_batch_size * steps
-    validated = sum(len(each.input_ids) for each in data.validation) * (1 + steps // interval + (steps % interval > 0))
+    validated = int(data.validation.lengths.sum()) * (1 + steps // interval + (steps % interval > 0))
     return found.load_seconds + found.seconds_per_token * (trained + validated / 3)

@@ -10,6 +10,9 @@ from core.data.pinned import pinned
 from core.data.registry import Registry
 from core.errors import ModelError, Problem, StudioError
 from core.models import folder as models
+from core.models.cache import revision_of
+from core.models.hub import look_up
+from core.progress import Progress, silent
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, create
 from core.settings import RunSettings
@@ -22,14 +25,17 @@ from core.workspace import Workspace, checked_name, require_space, slug
 _SHOWN = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "finetune-studio")
 
 
-def prepare(workspace: Workspace, settings: RunSettings) -> Run:
+def prepare(workspace: Workspace, settings: RunSettings, progress: Progress = silent) -> Run:
     """Return a new run, ready to be started with `supervisor.launch(run.path, "core.train.worker")`.
+
+    Args:
+        progress: told how much of the data is tokenised, where it was not before.
 
     Raises:
         StudioError: with every problem of the data, the prompt and the model, or with the warnings about the data that
-            nobody has accepted; then no directory was made.
+            nobody has accepted, or because the hub does not have the model; then no directory was made.
     """
-    expected = checked_plan(workspace, settings)
+    expected = checked_plan(workspace, settings, progress)
     findings = admit(workspace, settings)
     adapter = expected.adapter_bytes if expected else 0
     require_space(workspace.runs, adapter * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
@@ -39,8 +45,11 @@ def prepare(workspace: Workspace, settings: RunSettings) -> Run:
     return Run(create(workspace.runs, name, config))
 
 
-def checked_plan(workspace: Workspace, settings: RunSettings) -> Plan | None:
+def checked_plan(workspace: Workspace, settings: RunSettings, progress: Progress = silent) -> Plan | None:
     """Check all that a run needs and return its plan; None when the model is still to be downloaded.
+
+    Args:
+        progress: told how much of the data is tokenised, where it was not before.
 
     Raises:
         StudioError: with every problem of the data, the prompt and the model.
@@ -65,7 +74,7 @@ def checked_plan(workspace: Workspace, settings: RunSettings) -> Plan | None:
     if problems:
         raise StudioError(*problems, *_conflicts(workspace, settings))
     try:
-        planned = plan(workspace, settings)
+        planned = plan(workspace, settings, progress)
     except ModelError as error:
         if error.problems[0].code != "model.not_cached":
             raise
@@ -87,9 +96,13 @@ def job_config(workspace: Workspace, settings: RunSettings, kind: str) -> dict[s
     registry = Registry(workspace)
     prompt = PromptStore(workspace).get(settings.prompt.name, settings.prompt.version, settings.prompt.blanks)
     base: dict[str, str | None] = {"path": settings.model.path, "folder": None, "fingerprint": None}
-    with contextlib.suppress(ModelError):  # not cached: the worker downloads it
+    try:
         model = models.find_model(workspace, settings.model.path)
-        base |= {"folder": str(model), "fingerprint": models.fingerprint(model)}
+        base |= {"folder": str(model), "fingerprint": models.fingerprint(model), "revision": revision_of(model)}
+    except ModelError as error:
+        if error.problems[0].code != "model.not_cached":
+            raise
+        base["revision"] = look_up(settings.model.path).revision  # the worker downloads this commit
     entries = [registry.get(each) for each in dict.fromkeys((*settings.data.train, *settings.data.test))]
     return {
         "kind": kind,

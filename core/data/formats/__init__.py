@@ -6,6 +6,7 @@ empty texts and broken orders pass, for the doctor, who looks for them and mends
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from core.data import readers
 from core.data.entry import COLUMNS, DatasetEntry
@@ -39,7 +40,9 @@ __all__ = [
     "records",
     "spread",
     "spreads",
+    "usable",
 ]
+R = TypeVar("R", bound=Record)
 
 
 def converter(reading: Reading, file_name: str, *, strict: bool = True) -> Callable[[Row], Record]:
@@ -105,11 +108,20 @@ def conversations(entry: DatasetEntry, *, allow_blanks: bool = False, part: str 
         DataError: with every problem, each with file:line; unfilled {{blanks}} are one unless `allow_blanks`, and so
             are all rows of another kind (preferences, running text …) together.
     """
+    return usable(entry, Conversation, allow_blanks=allow_blanks, part=part)
+
+
+def usable(entry: DatasetEntry, *kinds: type[R], allow_blanks: bool = False, part: str | None = None) -> list[R]:
+    """Return the rows of a data set, all of which must be of one of these kinds.
+
+    Raises:
+        DataError: as `conversations`.
+    """
     problems = Problems(entry.file.name)
-    found: list[Conversation] = []
+    found: list[R] = []
     others: list[Record] = []
     for record in entry_records(entry, problems, part=part):
-        if isinstance(record, Conversation):
+        if isinstance(record, kinds):
             found.append(record)
         else:
             others.append(record)
@@ -120,7 +132,7 @@ def conversations(entry: DatasetEntry, *, allow_blanks: bool = False, part: str 
     if not found:
         raise DataError(problem("data.no_rows", entry.file.name))
     if not allow_blanks:
-        _unfilled_blanks(entry, found).stop_if_any()
+        _unfilled_blanks(entry, [each for each in found if isinstance(each, Conversation)]).stop_if_any()
     return found
 
 
