@@ -73,11 +73,14 @@ def build_tiny_run(
     data: list[dict[str, Any]] | None = None,
     test: list[str] | None = None,
     adapter: Path | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> Path:
     """Make a finished run directory in `root/runs` for `base`, as training would leave it, and return it.
 
     Args:
-        adapter: a ready adapter folder to copy (making one costs a second or two of imports); None makes one.
+        adapter: a ready folder of an adapter or a whole model to copy (making one costs a second or two of imports); None
+            makes an adapter.
+        settings: groups of settings that the run had besides.
     """
     config = {
         "kind": "train",
@@ -85,6 +88,7 @@ def build_tiny_run(
             "model": {"path": str(base)},
             "data": {"train": [each["name"] for each in data or []] or ["none"], "test": test or []},
             "method": {"name": method},
+            **(settings or {}),
         },
         "data": data or [],
         "model": {"path": str(base), "folder": str(base), "fingerprint": fingerprint(base)},
