@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from core.models.folder import TOKENIZER_FILES
 from core.render.completion import completion_template
-from core.render.model_files import content, read_json, read_templates, read_tokenizer, state_of
+from core.render.model_files import read_json, read_templates, read_tokenizer, state_of
 from core.render.tokenizer import CHATML, ChatTokenizer
 from core.settings import RunSettings
 from core.workspace import Workspace
@@ -86,9 +86,10 @@ def with_chatml(model: Path, target: Path) -> Path:
     ):
         if (model / name).is_file():
             _write(target / name, read_json(model, name) | values)
-    generation = read_json(model, "generation_config.json")
-    _write(target / "generation_config.json", generation | {"eos_token_id": _stops(model, tokenizer, generation)})
-    first = "{{- bos_token }}\n" if _puts_bos_first(model) else ""
+    before = ChatTokenizer.load(model)
+    stops = [*dict.fromkeys([tokenizer.token_to_id(END), *before.stop_ids])]
+    _write(target / "generation_config.json", read_json(model, "generation_config.json") | {"eos_token_id": stops})
+    first = "{{- bos_token }}\n" if before.puts_bos_first else ""
     (target / "chat_template.jinja").write_text(first + CHATML.read_text(encoding="utf-8"), encoding="utf-8")
     return target
 
@@ -109,7 +110,8 @@ def added_ids(base: Path, tokenizer: Path) -> list[int]:
 
 
 def _added(settings: RunSettings, model: Path) -> bool:
-    return settings.model.add_chatml and "default" not in read_templates(model, _named(model))
+    asked = settings.model.add_chatml and settings.data.template == "chat"
+    return asked and "default" not in read_templates(model, _named(model))
 
 
 @lru_cache(maxsize=8)
@@ -139,20 +141,6 @@ def _settings(model: Path, tokenizer: Tokenizer) -> dict[str, Any]:
         plain = {"lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
         decoder |= {str(tokenizer.token_to_id(token)): {"content": token, **plain} for token in (START, END)}
     return settings
-
-
-def _stops(model: Path, tokenizer: Tokenizer, generation: dict[str, Any]) -> list[int]:
-    """Return what ends an answer: <|im_end|>, and what ended a text before."""
-    before = generation.get("eos_token_id")
-    own = tokenizer.token_to_id(content(_named(model).get("eos_token")) or "")
-    stops = [tokenizer.token_to_id(END), *(before if isinstance(before, list) else [before]), own]
-    return [*dict.fromkeys(id for id in stops if id is not None)]
-
-
-def _puts_bos_first(model: Path) -> bool:
-    tokenizer = read_tokenizer(model)
-    bos = tokenizer.token_to_id(content(_named(model).get("bos_token")) or "")
-    return bos is not None and tokenizer.encode("a").ids[:1] == [bos]
 
 
 def _named(model: Path) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from tokenizers import Tokenizer
 from core.errors import ModelError, problem
 
 
+_OLDER = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")  # of tokenizers without a tokenizer.json
+
+
 def read_tokenizer(folder: Path) -> Tokenizer:
     """Return the tokenizer of a model folder.
 
@@ -17,7 +20,9 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     """
     file = folder / "tokenizer.json"
     if not file.is_file():
-        raise ModelError(problem("model.no_tokenizer", folder.name))
+        older = next((name for name in _OLDER if (folder / name).is_file()), None)
+        code = "model.no_tokenizer" if older is None else "model.slow_tokenizer"
+        raise ModelError(problem(code, folder.name, file=older))
     values = _without_trimming(read_json(folder, file.name))
     try:
         return Tokenizer.from_str(json.dumps(values))

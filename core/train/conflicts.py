@@ -148,6 +148,8 @@ def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
         yield problem("conflict.checkpointing", "compute.checkpointing", method=name)
     if settings.model.add_chatml and model.template:
         yield problem("conflict.has_template", "model.add_chatml")
+    elif settings.model.add_chatml and settings.data.template == "completion":
+        yield problem("conflict.chatml_completion", "model.add_chatml")
     elif settings.model.add_chatml and name not in {*LORA, "full"}:
         yield problem(
             "conflict.chatml_method", "model.add_chatml", method=name, able=", ".join([*sorted(LORA), "full"])
