@@ -1,7 +1,8 @@
 """What a training tells: events to the log of the run, and their numbers to the trackers."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from core.runs import events
 from core.runs.directory import Run
@@ -24,12 +25,16 @@ class Recorder:
         self._writes = is_first()
         self._trackers: Sequence[InBackground] = ()
 
-    def open_trackers(self, workspace: Workspace) -> None:
-        """Report to TensorBoard and to what was chosen from now on."""
-        if self._writes:
-            run = self._run
-            about = About(run.name, run.settings.model_dump(mode="json"), run.path, workspace.root / "tracking")
-            self._trackers = open_trackers(run.settings, about)
+    @contextmanager
+    def reporting(self, workspace: Workspace) -> Iterator[None]:
+        """Report to TensorBoard and to what was chosen meanwhile."""
+        run = self._run
+        about = About(run.name, run.settings.model_dump(mode="json"), run.path, workspace.root / "tracking")
+        self._trackers = open_trackers(run.settings, about) if self._writes else ()
+        try:
+            yield
+        finally:
+            self._close({})  # the training came apart
 
     def say(self, event: events.Event) -> None:
         """Append an event to the log and hand its numbers to the trackers. A tracker that failed is told of, once."""
@@ -37,12 +42,19 @@ class Recorder:
             return
         events.append(self._run.log, event)
         if isinstance(event, events.TrainingEnded):
-            for tracker in self._trackers:
-                tracker.close(result(event))
+            self._close(result(event))
         elif (told := numbers(event)) is not None:
             for tracker in self._trackers:
                 tracker.log(*told)
+            self._tell_failures()
+
+    def _close(self, result: Mapping[str, float]) -> None:
         for tracker in self._trackers:
-            failed = tracker.failure()
-            if failed is not None:
-                events.append(self._run.log, events.Warned(code=failed.code, where=failed.where, values=failed.values))
+            tracker.close(result)
+        self._tell_failures()
+        self._trackers = ()
+
+    def _tell_failures(self) -> None:
+        for tracker in self._trackers:
+            if (found := tracker.failure()) is not None:
+                events.append(self._run.log, events.Warned(code=found.code, where=found.where, values=found.values))

@@ -15,11 +15,16 @@ from core.data.pinned import check_pinned
 from core.data.registry import Registry
 from core.errors import ModelError, problem
 from core.models import folder as models
+from core.models.fetching import fetch
+from core.models.grow import grow
 from core.models.load import load_base, pick_device
 from core.models.methods import bits_of
+from core.models.new_tokens import tokenizer_folder
+from core.progress import Announced
 from core.render.tokenizer import ChatTokenizer
 from core.runs import events
 from core.runs.directory import Run
+from core.runs.listening import JobListener
 from core.runs.work import run_worker
 from core.train.checkpoint import save
 from core.train.conflicts import model_facts, notes
@@ -28,7 +33,7 @@ from core.train.loop import Loop
 from core.train.machine import machine
 from core.train.methods import method_of
 from core.train.recording import Recorder
-from core.train.trainer import Trainer, learnt
+from core.train.trainer import Trainer
 from core.workspace import Workspace
 
 Say = Callable[[events.Event], None]
@@ -43,12 +48,15 @@ def work(job: Path) -> None:
     say(events.Phase(name="checking_data"))
     workspace = Workspace.at(run.config["workspace"], tuple(run.config["allow"]))
     model_folder = _model(run, workspace)
-    tokenizer = ChatTokenizer.load(model_folder)
+    spoken = tokenizer_folder(workspace, run.settings, model_folder)
+    tokenizer = ChatTokenizer.load(spoken)
     data = _verified_data(run, workspace, model_folder, say)
     say(events.Phase(name="loading_model"))
     torch.manual_seed(run.settings.seed)
     method = method_of(run.settings)
-    model = method.attach(load_base(model_folder, bits=bits_of(run.settings)), run.settings)
+    base = load_base(model_folder, bits=bits_of(run.settings))
+    grow(base, spoken)
+    model = method.attach(base, run.settings)
     groups = method.groups(model, run.settings)
     trainer = Trainer(model, data.train, tokenizer.pad_id, run.settings, data.of_pass, groups)
     say(
@@ -56,19 +64,19 @@ def work(job: Path) -> None:
             total_steps=trainer.total_steps,
             examples=len(data.train),
             validation_examples=len(data.validation),
-            tokens=sum(map(learnt, data.of_pass(0))),
+            tokens=data.learnt_tokens,
             dropped=data.dropped,
             trainable_parameters=trainer.trainable_parameters,
             device=pick_device(),
             micro_batch_size=trainer.micro_batch_size,
         ),
     )
-    recorder.open_trackers(workspace)
     for note in notes(run.settings, model_facts(model_folder), machine()):
         say(events.Warned(code=note.code, where=note.where, values=note.values))
     say(events.Phase(name="training"))
-    ended = Loop(run, trainer, data, partial(save, model, method, model_folder), say).take()
-    say(ended)
+    with recorder.reporting(workspace):
+        ended = Loop(run, trainer, data, partial(save, model, method, spoken), say).take()
+        say(ended)
     if ended.reason == "stopped":
         say(events.RunStopped(step=ended.step))
     else:
@@ -89,7 +97,14 @@ def _result(ended: events.TrainingEnded) -> dict[str, Any]:
 def _model(run: Run, workspace: Workspace) -> Path:
     """Return the folder of the run's base model, downloaded where it was not here yet, and checked to be the same one."""
     path, expected = run.settings.model.path, run.config["model"]["fingerprint"]
-    folder = models.find_model(workspace, path)
+    revision = run.config["model"].get("revision")
+    try:
+        folder = models.find_model(workspace, path, revision)
+    except ModelError as error:
+        if error.problems[0].code != "model.not_cached":
+            raise
+        fetch(run.path, path, revision)
+        folder = models.find_model(workspace, path, revision)
     found = models.fingerprint(folder)
     if expected not in (None, found):
         raise ModelError(problem("model.other_base", path, run=run.name))
@@ -101,19 +116,13 @@ def _verified_data(run: Run, workspace: Workspace, model_folder: Path, say: Say)
     registry = Registry(workspace)
     for recorded in run.config["data"]:
         check_pinned(registry, recorded)
-    data = run_data(
-        [registry.get(name) for name in run.settings.data.train],
-        model_folder,
-        run.config["prompt"]["text"],
-        cutoff_len=run.settings.batch.cutoff_len,
-        validation_share=run.settings.data.validation_share,
-        seed=run.settings.seed,
-        weights=run.settings.data.weights,
-        balance=run.settings.data.balance,
-    )
+    listener = Announced(JobListener(run.path, say), "tokenising")
+    data = run_data(workspace, run.settings, model_folder, run.config["prompt"]["text"], listener)
     if data.dropped:
-        values = {"dropped": data.dropped, "cutoff": run.settings.batch.cutoff_len}
+        values = {"dropped": data.dropped, "cutoff": data.cutoff_len}
         say(events.Warned(code="plan.dropped", where="batch.cutoff_len", values=values))
+    for remark in data.remarks():
+        say(events.Warned(code=remark.code, where=remark.where, values=remark.values))
     return data
 
 
