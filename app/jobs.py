@@ -8,6 +8,7 @@ from pathlib import Path
 from app.notices import notice, warnings
 from app.parts import pill, table
 from app.studio import Studio
+from core.amounts import bytes_of
 from core.duration import spoken
 from core.errors import Problem
 from core.runs import events, process
@@ -71,7 +72,8 @@ def progress_bar(seen: Seen, t: Translator) -> str:
         return ""
     left = f" · {t('job.left', time=spoken(last.seconds_left, t))}" if seen.active and done < total else ""
     share = 100 * done / max(1, total)
-    text = t(key, done=f"{done:,}", total=f"{total:,}")
+    amount = bytes_of if isinstance(last, events.Progress) and last.unit == "bytes" else "{:,}".format
+    text = t(key, done=amount(done), total=amount(total))
     return (
         f'<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" aria-valuenow="{done}" '
         f'aria-label="{escape(text)}"><div style="width:{share:.1f}%"></div></div>'

@@ -14,6 +14,7 @@ import psutil
 
 from core.chat.session import ChatSession
 from core.data.registry import Registry
+from core.models.folder import known_models
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, find, listing
 from core.runs.events import Event, read_from
@@ -65,9 +66,8 @@ class Studio:
         return find(self.workspace, name)
 
     def models(self) -> list[str]:
-        """Return the model paths worth offering: the starter and the folders in the workspace's `models`."""
-        own = sorted(each.parent.name for each in self.workspace.models.glob("*/config.json"))
-        return ["data/starter", *(f"models/{name}" for name in own)]
+        """Return the model paths worth offering."""
+        return known_models(self.workspace)
 
     def chat(self, key: str) -> ChatSession | None:
         """Return the loaded model called `key` (`run:NAME` or `model:PATH`), if it is loaded and lives."""

@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 WORDS = {
     "core.wording",
+    "core.amounts",
     "core.errors",
     "core.records",
     "core.workspace",
@@ -18,6 +19,7 @@ WORDS = {
 MAY_IMPORT = {  # package -> packages of ours it may import (its own modules always)
     "core.wording": set(),
     "core.errors": {"core.wording"},
+    "core.amounts": set(),
     "core.duration": {"core.wording"},
     "core.records": set(),
     "core.progress": set(),

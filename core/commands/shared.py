@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from core.amounts import bytes_of
 from core.duration import spoken
 from core.errors import PathError, Problem, ResourceError, SettingsError, StudioError, problem
 from core.runs import events, process, supervisor
@@ -122,6 +123,7 @@ class _Teller:
         self._total = 0
         self._seen = 0
         self._to_skip = 0
+        self._percent = -1
 
     def skip(self) -> None:
         """Leave out the events that were told already, when the log is read again from its start."""
@@ -160,8 +162,19 @@ class _Teller:
                 return "\n".join([joined(sentences(event, t), language()), *lines])
             case events.CheckpointSaved():
                 return t("cli.saved", path=event.path)
+            case events.Progress() if event.unit == "bytes":
+                return self._of_bytes(event)
             case events.Progress():
                 return t("cli.progress", done=event.done, total=event.total, left=spoken(event.seconds_left, t))
             case events.Warned():
                 return t("cli.warning", text=Problem(event.code, event.where, event.values).say(language()))
         return ""
+
+    def _of_bytes(self, event: events.Progress) -> str:
+        """Return a line when another hundredth has come."""
+        percent = 100 * event.done // max(1, event.total)
+        if percent == self._percent:
+            return ""
+        self._percent = percent
+        left = spoken(event.seconds_left, self._t) if event.seconds_left else "–"
+        return self._t("cli.progress", done=bytes_of(event.done), total=bytes_of(event.total), left=left)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.errors import ModelError, Problem, problem
 from core.models.architecture import unsuited
-from core.models.cache import cached, is_hub_name
+from core.models.cache import cached, cached_names, is_hub_name
 from core.models.files import config, count, header, headers, weight_files
 from core.models.size import context_of
 from core.workspace import Workspace
@@ -43,6 +43,12 @@ def find_model(workspace: Workspace, path: str, revision: str | None = None) -> 
             raise ModelError(problem("model.not_cached", path)) from error
         raise
     return snapshot
+
+
+def known_models(workspace: Workspace) -> list[str]:
+    """Return the models worth offering: the starter, those of the workspace, and what was downloaded from the hub."""
+    own = sorted(each.parent.name for each in workspace.models.glob("*/config.json"))
+    return ["data/starter", *(f"models/{name}" for name in own), *cached_names()]
 
 
 def parameters(folder: Path) -> int:

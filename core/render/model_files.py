@@ -8,7 +8,6 @@ from tokenizers import Tokenizer
 
 from core.errors import ModelError, problem
 
-
 _OLDER = ("tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")  # of tokenizers without a tokenizer.json
 
 
