@@ -7,7 +7,6 @@ from pathlib import Path
 
 from app.studio import Studio
 from core.data.formats import conversations
-from core.models.folder import context_length, find_model, parameters
 from core.records import Conversation
 from core.render.tokenizer import ChatTokenizer
 from core.render.xray import xray
@@ -26,24 +25,6 @@ def tokenizer(folder: Path) -> ChatTokenizer:
     """Return the tokenizer of a model folder, loaded once while its file does not change."""
     file = folder / "tokenizer.json"
     return _tokenizer(folder, file.stat().st_mtime_ns if file.exists() else 0)
-
-
-def model_facts(studio: Studio, path: str, t: Translator) -> list[tuple[str, str]]:
-    """Return what a person wants to know of a model folder.
-
-    Raises:
-        StudioError: if it cannot be used.
-    """
-    folder = find_model(studio.workspace, path)
-    size = parameters(folder)
-    count = f"{size / 1e9:.1f} B" if size >= 1e9 else f"{size / 1e6:.1f} M"
-    source = tokenizer(folder).template_source
-    context = context_length(folder)
-    return [
-        (t("model.parameters"), count),
-        (t("model.context"), t("model.tokens", n=f"{context:,}") if context else "–"),
-        (t("model.template"), t(f"model.template_{source}")),
-    ]
 
 
 def rendered(conversation: Conversation, model: ChatTokenizer, t: Translator) -> str:

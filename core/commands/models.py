@@ -26,9 +26,8 @@ from core.models.fetching import submit
 from core.models.folder import find_model, known_models
 from core.models.hub import Offer, look_up
 from core.models.inspection import Inspection, inspect
-from core.models.size import Size, context_of, size_of
-from core.settings import from_dict
-from core.train.foretold import foretold
+from core.models.size import context_of, size_of
+from core.train.foretold import memory_row
 from core.wording import Translator
 
 app = typer.Typer(no_args_is_help=True)
@@ -70,7 +69,7 @@ def show(path: NameArgument, workspace: WorkspaceOption = WORKSPACE, as_json: Js
     found = inspect(folder)
     rows = facts_of(found, t)
     if found.size is not None:
-        rows.append(_memory(found.size, path, t))
+        rows.append(memory_row(found.size, path, t))
     values = {"model": path, "folder": str(folder), "downloaded": True, **found.to_dict()}
     told = [*found.problems, *found.remarks]
     values |= {key: [_worded(each) for each in getattr(found, key)] for key in ("problems", "remarks")}
@@ -113,16 +112,9 @@ def _show_offer(offer: Offer, t: Translator, as_json: bool) -> None:
         "problems": [],
     }
     if size is not None:
-        rows.append(_memory(size, offer.name, t))
+        rows.append(memory_row(size, offer.name, t))
     say(t("model.not_here", name=offer.name))
     answer(values, as_json, _lines(rows, [], t))
-
-
-def _memory(size: Size, path: str, t: Translator) -> tuple[str, str]:
-    """Return the row that tells what a training with the usual settings takes."""
-    found = foretold(size, from_dict({"data": {"train": ["-"]}, "model": {"path": path}}))
-    values = {"needed": bytes_of(found.needed), "total": bytes_of(found.total)}
-    return t("model.memory"), t(f"model.memory_{found.verdict}", **values)
 
 
 def _worded(each: Problem) -> dict[str, Any]:

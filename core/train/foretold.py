@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+from core.amounts import bytes_of
 from core.models.size import Size
-from core.settings import RunSettings
+from core.settings import RunSettings, from_dict
 from core.train.machine import machine
 from core.train.memory import MOST_TOKENS, Verdict, fitting, needed, verdict
+from core.wording import Translator
 
 
 @dataclass(frozen=True)
@@ -25,3 +27,10 @@ def foretold(size: Size, settings: RunSettings) -> Foretold:
     most = longest * (batch.micro_batch_size or batch.global_batch_size)
     total = needed(size, settings, here, replace(found, tokens=min(found.tokens, most))).total
     return Foretold(total, here.total, verdict(total, here))
+
+
+def memory_row(size: Size, path: str, t: Translator) -> tuple[str, str]:
+    """Return label and value that tell what a QLoRA of this model with the usual settings takes."""
+    found = foretold(size, from_dict({"data": {"train": ["-"]}, "model": {"path": path}}))
+    values = {"needed": bytes_of(found.needed), "total": bytes_of(found.total)}
+    return t("model.memory"), t(f"model.memory_{found.verdict}", **values)
