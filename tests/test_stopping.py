@@ -60,7 +60,7 @@ def some_data(train, *sources):
     validation = Examples(example for _, examples in sources for example in examples)
     named = tuple(Source(name, 0, 0, 0, 0, 0, 0.0, validated=len(examples)) for name, examples in sources)
     told = (*named, Source("trained", len(train), 0, 0, 0, len(train), 1.0))
-    return RunData(train=Examples(train), validation=validation, sources=told, parts=(), seed=7)
+    return RunData(train=Examples(train), validation=validation, sources=told, parts=(), seed=7, cutoff_len=64)
 
 
 class Training:
@@ -145,11 +145,11 @@ def test_a_loss_that_is_no_number_is_never_the_best():
     assert not seen.worse_than_untrained
 
 
-def test_the_best_checkpoint_stays_among_the_newest(tmp_path):
-    saved = [tmp_path / f"step-{step}" for step in range(1, 7)]
-    assert superfluous(saved, 2, saved[1]) == [saved[0], saved[2], saved[3]]
-    assert superfluous(saved, 2, saved[5]) == saved[:4]
-    assert superfluous(saved, 10, None) == []
+def test_the_best_checkpoint_stays_besides_the_newest_regular_ones():
+    assert superfluous([5, 10, 12, 15, 20], every=5, keep=2, best=12) == [5, 10]
+    assert superfluous([5, 10, 12, 15, 17], every=5, keep=2, best=17) == [5, 12]
+    assert superfluous([5, 10, 15], every=5, keep=2, best=5) == []
+    assert superfluous([5, 10, 15], every=5, keep=9, best=None) == []
 
 
 def test_the_untrained_model_is_validated_first_and_every_source_by_itself(training):

@@ -36,7 +36,6 @@ class Loop:
     ) -> None:  # fmt: skip
         self._run, self._trainer, self._data, self._save, self._say = run, trainer, data, save, say
         self._validations = Validations(run.settings.schedule.patience)
-        self._best: Path | None = None  # its checkpoint
         self._warned: set[str] = set()
         self._step = 0
 
@@ -86,7 +85,7 @@ class Loop:
             spent += time.monotonic() - began
             improved = (last or self._step % validate_every == 0) and self._validate()
             if not last and (improved or self._step % settings.checkpoint.every_steps == 0):
-                self._checkpoint(improved)
+                self._checkpoint()
             if self._validations.exhausted and not last:
                 return "no_better"
             if not last and (self._run.path / "stop").exists():
@@ -143,16 +142,21 @@ class Loop:
             sets[name.partition(":")[0]] = sets.get(name.partition(":")[0], 0) + count
         return list(sets.items()) if len(sets) <= MOST_SOURCES else [("", sum(sets.values()))]
 
-    def _checkpoint(self, best: bool) -> None:
-        """Save this step, and remove what is neither the best nor among the newest."""
+    def _checkpoint(self) -> None:
+        """Save this step."""
         if not is_first():
             return
         folder = self._folder(self._step)
         self._save(folder)
-        self._best = folder if best else self._best
         self._say(events.CheckpointSaved(step=self._step, path=f"checkpoints/{folder.name}"))
-        for old in superfluous(self._run.checkpoints(), self._run.settings.checkpoint.keep, self._best):
-            shutil.rmtree(old)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove the checkpoints that are neither the best nor among the newest."""
+        saved = [int(folder.name.removeprefix("step-")) for folder in self._run.checkpoints()]
+        every, keep = self._run.settings.checkpoint.every_steps, self._run.settings.checkpoint.keep
+        for step in superfluous(saved, every, keep, self._validations.best_step):
+            shutil.rmtree(self._folder(step))
 
     def _keep(self, step: int) -> None:
         """Make a step the result: the present one, or one that was saved."""
@@ -163,6 +167,7 @@ class Loop:
             self._save(final)
         else:
             copy(self._folder(step), final)
+        self._tidy()
 
     def _folder(self, step: int) -> Path:
         return self._run.path / "checkpoints" / f"step-{step:06d}"

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 
 class Validations:
@@ -38,6 +37,10 @@ class Validations:
         return self.best_step is not None and self.untrained is not None and self.untrained <= self.best_loss
 
 
-def superfluous(checkpoints: Sequence[Path], keep: int, best: Path | None) -> list[Path]:
-    """Return those of the checkpoints, oldest first, that may be removed: all but the newest `keep` and the best."""
-    return [each for each in checkpoints[:-keep] if each != best]
+def superfluous(checkpoints: Sequence[int], every: int, keep: int, best: int | None) -> list[int]:
+    """Return those of the checkpoints, by their steps in ascending order, that may be removed.
+
+    The best stays, and of the regular ones, saved each `every` steps, the newest `keep`. What was the best once may go.
+    """
+    newest = [step for step in checkpoints if step % every == 0][-keep:]
+    return [step for step in checkpoints if step != best and step not in newest]
