@@ -14,6 +14,7 @@ from app.parts import facts, html
 from app.studio import Studio
 from core.duration import spoken
 from core.errors import SettingsError
+from core.progress import Progress
 from core.runs import supervisor
 from core.settings import RunSettings
 from core.train import gate, in_words, measuring
@@ -64,9 +65,12 @@ def build(studio: Studio, t: Translator) -> PlanCard:
                     start_notice)  # fmt: skip
 
 
-def waiting(card: PlanCard, missing: str, t: Translator) -> dict[Any, Any]:
-    """Return the updates while something is still to be done: `missing` names it, "" when that is known only later."""
-    text = f'<p class="plan waiting">{escape(t("plan.missing." + missing))}</p>' if missing else ""
+def waiting(card: PlanCard, missing: str, t: Translator, told: str = "") -> dict[Any, Any]:
+    """Return the updates while something is still to be done: `missing` names it, "" when that is known only later.
+
+    `told` says in place of the usual sentence how far it is.
+    """
+    text = f'<p class="plan waiting">{escape(told or t("plan.missing." + missing))}</p>' if missing else ""
     return {
         card.sentence: text,
         card.details_box: gr.update(visible=False),
@@ -79,15 +83,17 @@ def waiting(card: PlanCard, missing: str, t: Translator) -> dict[Any, Any]:
     }
 
 
-def show(studio: Studio, card: PlanCard, settings: RunSettings, t: Translator) -> tuple[Plan, dict[Any, Any]]:
-    """Work the plan out and return it with the updates that show it.
+def show(
+    studio: Studio, card: PlanCard, settings: RunSettings, t: Translator, progress: Progress
+) -> tuple[Plan, dict[Any, Any]]:
+    """Work the plan out and return it with the updates that show it. `progress` is told how much of the data is tokenised.
 
     Raises:
         StudioError: if the model, the data or the prompt cannot be used.
     """
     language = t("language.code")
-    found = plan(studio.workspace, settings)
-    checked = gate.look(studio.workspace, settings)
+    found = plan(studio.workspace, settings, progress)
+    checked = gate.look(studio.workspace, settings, progress)
     missing = "mend_settings" if found.problems else _missing(checked, settings)
     told = any(each.code == "truncated" for one in checked for each in one.open)  # with more about it than the plan has
     advice = warnings([each for each in found.warnings if not (told and each.code == "plan.dropped")], language)

@@ -8,18 +8,22 @@ from typing import Any
 
 import gradio as gr
 
-from app import identity, mixture, plan_card, preset_chooser
+from app import identity, mixture, model_card, plan_card, preset_chooser
 from app.controls import Controls, advanced, control, settings_from
 from app.datasets import blanks
+from app.model_card import ModelCard
 from app.notices import done, notice
 from app.pages import prompt_card, run_panel
 from app.pages.run_panel import RunPanel
 from app.parts import facts, html, when
 from app.plan_card import PlanCard
-from app.preview import legend, model_facts, nth, rendered, tokenizer
+from app.preview import legend, nth, rendered, tokenizer
 from app.studio import Studio
+from app.waiting import Waited
 from core.errors import StudioError
 from core.models.folder import find_model
+from core.models.new_tokens import tokenizer_folder
+from core.progress import Progress, silent
 from core.runs import supervisor
 from core.settings import RunSettings, load_recipe
 from core.train.prepare import prepare
@@ -30,6 +34,7 @@ RECIPE = SAMPLES / "recipes" / "starter.yaml"
 _VISIBLE = ("method.name", "lora.rank", "optim.learning_rate", "schedule.epochs", "batch.global_batch_size",
             "batch.cutoff_len")  # fmt: skip
 _AT_ONCE = 0.7  # seconds that a plan may take before the page says what it waits for; chosen by us
+_READ = ("model.path", "model.add_chatml", "data.train", "data.template")  # settings that decide how a row is read
 _ON_CARDS = ("prompt.version", "prompt.blanks")
 
 
@@ -47,7 +52,7 @@ class TrainPage:
 @dataclass(frozen=True)
 class _Form:
     controls: Controls
-    model_info: Any
+    model: ModelCard
     data_info: Any
     form: identity.IdentityForm
     data_notice: Any
@@ -96,7 +101,7 @@ def _cards(studio: Studio, settings: RunSettings, t: Translator) -> dict[str, An
     with gr.Column(min_width=260, elem_classes="card"):
         _heading(1, t("train.model"))
         controls["model.path"] = control("model.path", settings, t, studio.models())
-        made["model_info"] = html("model-info")
+        made["model"] = model_card.build(studio, t)
     with gr.Column(min_width=260, elem_classes="card"):
         _heading(2, t("train.data"))
         controls["data.train"] = control("data.train", settings, t, names)
@@ -127,7 +132,7 @@ def _settings(studio: Studio, made: dict[str, Any], settings: RunSettings, t: Tr
         preview = html("preview")
         following = gr.Button(t("preview.next"), size="sm", elem_id="preview-next")
     preset_chooser.wire(chooser, controls, t)
-    return _Form(controls, made["model_info"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
+    return _Form(controls, made["model"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
                  preview_notice, following, gr.State(0), card)  # fmt: skip
 
 
@@ -137,7 +142,8 @@ def _heading(number: int, text: str) -> None:
 
 def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
     changes = [component.change for component in form.controls.values()] + [form.prompt.text.change]
-    _wire_plan(studio, form, [*changes, form.plan.measured.change], t)
+    model_card.wire(studio, form.model, form.controls["model.path"], panel.timer, t)
+    _wire_plan(studio, form, [*changes, form.plan.measured.change, form.model.fetched.change], t)
     _wire_measuring(studio, form, panel.timer, t)
 
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -184,7 +190,7 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
         form.data_notice,
         t,
     )
-    looked_at = {form.train, form.example, *(form.controls[each] for each in ("model.path", "prompt.name", "prompt.version",
+    looked_at = {form.train, form.example, *(form.controls[each] for each in (*_READ, "prompt.name", "prompt.version",
                                                                           "prompt.blanks"))}  # fmt: skip
     shown = [form.preview, form.example]
     triggers = [each.change for each in looked_at if each is not form.example]
@@ -196,11 +202,14 @@ def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> Non
     inputs = {*form.controls.values(), form.prompt.text}
 
     def work_out(values: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
-        with ThreadPoolExecutor(1) as pool:
-            planned = pool.submit(_planned, studio, form, values, t)
-            if wait([planned], _AT_ONCE).not_done:
-                yield plan_card.waiting(form.plan, "count", t)
+        pool, waited = ThreadPoolExecutor(1), Waited()
+        try:
+            planned = pool.submit(_planned, studio, form, values, t, waited)
+            while wait([planned], _AT_ONCE).not_done:
+                yield plan_card.waiting(form.plan, "count", t, waited.words("plan.tokenising", t))
             yield planned.result()
+        finally:
+            pool.shutdown(wait=False)  # a closed page leaves the work to whoever comes next
 
     when(triggers, work_out, inputs, _plan_outputs(form), form.plan.notice, t, toast=False, trigger_mode="always_last")
 
@@ -227,12 +236,14 @@ def _wire_measuring(studio: Studio, form: _Form, timer: Any, t: Translator) -> N
 
 
 def _plan_outputs(form: _Form) -> list[Any]:
-    return [*form.plan.outputs, form.model_info, form.data_info, *form.form.outputs]
+    return [*form.plan.outputs, *form.model.outputs, form.data_info, *form.form.outputs]
 
 
-def _planned(studio: Studio, form: _Form, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
+def _planned(
+    studio: Studio, form: _Form, values: Mapping[Any, Any], t: Translator, progress: Progress = silent
+) -> dict[Any, Any]:
     """Return the plan in words, or what is missing or wrong in its place."""
-    updates: dict[Any, Any] = {form.model_info: "", form.data_info: ""}
+    updates: dict[Any, Any] = {form.model.info: "", form.model.download: gr.update(visible=False), form.data_info: ""}
     path = values[form.controls["model.path"]]
     chosen = list(dict.fromkeys([*(values[form.train] or []), *(values[form.test] or [])]))
     unfilled = blanks(studio, chosen)
@@ -241,10 +252,10 @@ def _planned(studio: Studio, form: _Form, values: Mapping[Any, Any], t: Translat
     updates |= plan_card.waiting(form.plan, missing, t)
     try:
         if path:
-            updates[form.model_info] = facts(model_facts(studio, path, t))
+            updates |= model_card.show(studio, form.model, path, t)
         if missing:
             return updates
-        found, shown = plan_card.show(studio, form.plan, settings_from(values, form.controls), t)
+        found, shown = plan_card.show(studio, form.plan, settings_from(values, form.controls), t, progress)
     except StudioError as error:
         return {**updates, form.plan.notice: notice(error.problems, t("language.code"))}
     return {**updates, **shown, form.data_info: facts(plan_card.sources(found, t))}
@@ -268,7 +279,8 @@ def _preview(studio: Studio, form: _Form, values: Mapping[Any, Any], number: int
         return f'<p class="waiting">{escape(t("preview.choose"))}</p>'
     # Round the data sets: the first example of each, then the second of each.
     conversation, place, total = nth(studio, names[number % len(names)], number // len(names), allow_blanks=True)
-    model = tokenizer(find_model(studio.workspace, path))
+    settings = settings_from(values, {key: form.controls[key] for key in _READ})
+    model = tokenizer(tokenizer_folder(studio.workspace, settings, find_model(studio.workspace, path)))
     prompt = prompt_card.chosen(studio, form.prompt, values)
     where = t("preview.where", name=names[number % len(names)], number=place + 1, total=total)
     return f"<p>{escape(where)}</p>{rendered(conversation.with_system(prompt), model, t)}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from core.chat.session import ChatSession, Sampling, Which
-from core.commands.plan import MeasureOption, PresetOption, sentence, settings_of, tell, warn
+from core.commands.plan import MeasureOption, PresetOption, checked, sentence, settings_of, tell, warn
 from core.commands.shared import (
     WORKSPACE,
     JsonOption,
@@ -25,7 +25,7 @@ from core.merge import prepare as merging
 from core.prompts.store import PromptStore, SystemPrompt
 from core.records import Message
 from core.runs import directory
-from core.train.prepare import checked_plan, prepare
+from core.train.prepare import prepare
 
 
 @command
@@ -44,8 +44,7 @@ def train(
     if dry_run:
         tell(place, settings, measure, as_json)
         return
-    say(t("cli.phase", name=t("phase.checking_data")))
-    expected = checked_plan(place, settings)
+    expected = checked(place, settings)
     if expected is not None:
         warn(expected)
         say(sentence(expected, t))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from core.commands.data_work import TerminalListener, listened
 from core.commands.shared import (
     WORKSPACE,
     JsonOption,
@@ -19,6 +20,7 @@ from core.commands.shared import (
 )
 from core.duration import spoken
 from core.errors import RunError, SettingsError, problem
+from core.progress import Announced
 from core.settings import RunSettings, load_recipe, presets as known
 from core.train import in_words, measuring
 from core.train.gate import look
@@ -83,8 +85,7 @@ def tell(place: Workspace, settings: RunSettings, measure: bool, as_json: bool) 
         StudioError: with every problem that keeps the run from starting.
     """
     t = translator()
-    say(t("cli.phase", name=t("phase.checking_data")))
-    expected = checked_plan(place, settings)
+    expected = checked(place, settings)
     if expected is None:
         say(t("cli.plan.not_here", model=settings.model.path))
         answer({"findings": findings(place, settings)}, as_json, "")
@@ -95,6 +96,20 @@ def tell(place: Workspace, settings: RunSettings, measure: bool, as_json: bool) 
     found = findings(place, settings)
     answer(expected.summary() | {"advice": [each.to_dict() for each in expected.warnings], "findings": found}, as_json,
            table(expected, t))  # fmt: skip
+
+
+def checked(place: Workspace, settings: RunSettings) -> Plan | None:
+    """Check all that a run needs and return its plan, telling how far the rows are tokenised; Ctrl-C ends it.
+
+    Raises:
+        StudioError: with every problem that keeps the run from starting.
+    """
+
+    def work(place: Workspace, listener: TerminalListener) -> Plan | None:
+        listener.phase("checking_data")
+        return checked_plan(place, settings, Announced(listener, "tokenising"))
+
+    return listened(work, place)
 
 
 def warn(expected: Plan) -> None:
