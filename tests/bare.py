@@ -13,7 +13,9 @@ END_OF_TEXT = 256  # the only control token; ids 0 to 255 are bytes
 FIRST_NEW = 257
 
 
-def build_bare_model(folder: Path, *, tied: bool = True, spare_rows: int = 0, seed: int = 0) -> Path:
+def build_bare_model(
+    folder: Path, *, tied: bool = True, spare_rows: int = 0, spare_scale: float = 0.1, seed: int = 0
+) -> Path:
     """Write the model into `folder` and return it. `spare_rows` are embedding rows that no token uses."""
     build_tiny_model(folder, seed=seed)
     (folder / "chat_template.jinja").unlink()
@@ -27,7 +29,7 @@ def build_bare_model(folder: Path, *, tied: bool = True, spare_rows: int = 0, se
     weights = load_file(folder / "model.safetensors")
     draw = np.random.default_rng(seed + 1)
     known = weights["model.embed_tokens.weight"][:FIRST_NEW]
-    spare = draw.standard_normal((spare_rows, known.shape[1])).astype(np.float32) * 9  # what nobody ever trained
+    spare = draw.standard_normal((spare_rows, known.shape[1])).astype(np.float32) * spare_scale
     weights["model.embed_tokens.weight"] = np.concatenate([known, spare])
     if not tied:
         weights["lm_head.weight"] = (draw.standard_normal((rows, known.shape[1])) * 0.5).astype(np.float32)
