@@ -32,6 +32,8 @@ class RunStarted:
     trainable_parameters: int
     device: str
     micro_batch_size: int
+    micro_batch_tokens: int = 0  # of a micro-batch at most, padding included
+    packed: bool = False  # several examples share a row, none seeing another
 
 
 @dataclass(frozen=True, kw_only=True)

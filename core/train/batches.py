@@ -1,15 +1,13 @@
-"""Which examples make which step: shuffled by a seed, grouped by length so that little is padded."""
+"""Which examples make which step: shuffled by a seed, the same for the same seed, from any step on."""
 
 import math
-import random
 from collections.abc import Callable, Iterator, Sequence
 
-from core.render.tokenizer import Example
+import numpy as np
 
-_GROUP = 8  # global batches that are sorted by length together; more pads less and mixes less
-CPU_TOKENS = (
-    8_192  # tokens, padding included, in a micro-batch; chosen by us: about 0.5 GB of activations on the starter
-)
+_GROUP = 8  # global batches that are sorted by length together where rows are padded; more pads less and mixes less
+
+Indices = np.ndarray  # (n,) int64, of examples
 
 
 def steps_per_epoch(examples: int, global_batch_size: int) -> int:
@@ -22,33 +20,33 @@ def total_steps(examples: int, global_batch_size: int, epochs: float, max_steps:
     return min(steps, max_steps) if max_steps else steps
 
 
-def micro_batch_size(wanted: int | None, global_batch_size: int, longest: int) -> int:
-    """Return the examples that go through the model at once: what is wanted, else the largest divisor that fits."""
-    if wanted:
-        return wanted
-    fits = max(1, CPU_TOKENS // max(1, longest))
-    return max(size for size in range(1, global_batch_size + 1) if global_batch_size % size == 0 and size <= fits)
+def batches(
+    of_pass: Callable[[int], Sequence[int] | Indices], global_batch_size: int, seed: int, *, taken: int = 0,
+    lengths: Indices | None = None,
+) -> Iterator[Indices]:  # fmt: skip
+    """Yield global batches without end, as indices; each pass over the data is shuffled anew.
 
-
-def batches(of_pass: Callable[[int], Sequence[Example]], global_batch_size: int, seed: int) -> Iterator[list[Example]]:
-    """Yield global batches without end; each pass over the data is shuffled anew, and the same for the same seed.
-
-    `of_pass(number)` gives the examples of a pass, numbered from 0.
+    Args:
+        of_pass: gives the examples of a pass, numbered from 0; equally many of each.
+        taken: so many batches were taken before, and are left out.
+        lengths: tokens of each example; with them, batches are made of examples of similar length, so that little is padded.
     """
-    epoch = 0
+    epoch, left_out = divmod(taken, steps_per_epoch(len(of_pass(0)), global_batch_size))
     while True:
-        draw = random.Random(f"{seed} {epoch}")
-        order = list(of_pass(epoch))
-        draw.shuffle(order)
-        size = _GROUP * global_batch_size
-        groups = (sorted(order[at : at + size], key=_length) for at in range(0, len(order), size))
-        chunks = [
-            group[at : at + global_batch_size] for group in groups for at in range(0, len(group), global_batch_size)
-        ]
-        draw.shuffle(chunks)
-        yield from chunks
-        epoch += 1
+        draw = np.random.default_rng([seed, epoch])
+        order = draw.permutation(np.asarray(of_pass(epoch), dtype=np.int64))
+        if lengths is not None:
+            order = _grouped(order, lengths, global_batch_size)
+        starts = np.arange(0, len(order), global_batch_size)
+        if lengths is not None:
+            draw.shuffle(starts)
+        for start in starts[left_out:]:
+            yield order[start : start + global_batch_size]
+        epoch, left_out = epoch + 1, 0
 
 
-def _length(example: Example) -> int:
-    return len(example.input_ids)
+def _grouped(order: Indices, lengths: Indices, global_batch_size: int) -> Indices:
+    """Return the indices sorted by length inside stretches of a few global batches."""
+    size = _GROUP * global_batch_size
+    stretches = [order[at : at + size] for at in range(0, len(order), size)]
+    return np.concatenate([each[np.argsort(lengths[each], kind="stable")] for each in stretches])

@@ -1,69 +1,106 @@
 """The training loop: global batches in, one optimizer step each, and what it measured out.
 
 The loss of a step is the mean over the learnt tokens of its whole global batch, however that is cut into micro-batches:
-sums are divided by the batch's token count, never means averaged. So 8 x 1 and 1 x 8 are the same training.
+sums are divided by the batch's token count, never means averaged. So 8 x 1 and 1 x 8 are the same training, packed or not.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from core.errors import RunError, problem
-from core.models.load import compute_dtype
-from core.render.tokenizer import Example
+from core.models.methods import TRAITS
+from core.render.tokenizer import IGNORE_INDEX, Example
 from core.settings import RunSettings
-from core.train.batches import batches, micro_batch_size, steps_per_epoch, total_steps
+from core.train.attached import dtype_of
+from core.train.batches import Indices, batches, steps_per_epoch, total_steps
+from core.train.forward import Forward
+from core.train.lora_forward import use_lean_lora
+from core.train.memory import MOST_TOKENS
+from core.train.micro_batch import MicroBatch, packed, padded
+from core.train.noise import noise
 from core.train.optimizers import optimizer, param_groups
+from core.train.packing import group, pack
 from core.train.schedule import learning_rate
-
-IGNORE_INDEX = -100  # functional.cross_entropy's default
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step, measured."""
+    """One optimizer step, measured. `loss` and `grad_norm` wait for the device: read them when they are wanted."""
 
     step: int
     epoch: float
-    loss: float  # nats per learnt token
     learning_rate: float
-    grad_norm: float  # before clipping
     learnt_tokens: int
     tokens: int  # context included, padding not
     seconds: float
+    measured: tuple[torch.Tensor, torch.Tensor]
+
+    @property
+    def loss(self) -> float:
+        """In nats per learnt token."""
+        return float(self.measured[0])
+
+    @property
+    def grad_norm(self) -> float:
+        """Before clipping."""
+        return float(self.measured[1])
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A global batch, ready for the device."""
+
+    micro_batches: list[MicroBatch]
+    learnt_tokens: int
+    tokens: int
 
 
 class Trainer:
     """Trains `model` on `examples`; iterate over `steps()`.
 
-    `of_pass(number)` says which examples each pass over the data shows, always equally many; without it all of them.
-    `groups` are param groups with `params`, `lr_factor` and `weight_decay`; without them all that is trained, at one rate.
+    Args:
+        examples: may have `lengths` and `learnt`, arrays (n,) of the tokens and learnt tokens of each; else they are counted.
+        of_pass: gives the indices of the examples that a pass over the data shows, always equally many; default: all.
+        groups: torch's param groups, each with `params`, `lr_factor` and `weight_decay`; default: all that is trained.
+        tokens: of a micro-batch, padding included; default: as much as is useful on the device.
+        checkpointing: whether activations are computed again in the backward pass, to save memory.
     """
 
     def __init__(
         self, model: nn.Module, examples: Sequence[Example], pad_id: int, settings: RunSettings,
-        of_pass: Callable[[int], Sequence[Example]] | None = None, groups: Sequence[dict[str, Any]] | None = None,
+        of_pass: Callable[[int], Sequence[int] | Indices] | None = None, groups: Sequence[dict[str, Any]] | None = None,
+        *, tokens: int | None = None, checkpointing: bool | None = None,
     ) -> None:  # fmt: skip
         self.model = model
-        self._of_pass = of_pass or (lambda _: examples)
+        self._examples = examples
+        self._lengths, self._learnt = _counts(examples)
+        self._of_pass = of_pass or (lambda _: np.arange(len(examples)))
         self._per_pass = len(self._of_pass(0))
         self._pad_id = pad_id
         self._settings = settings
-        self.device = next(model.parameters()).device
-        batch = settings.batch
-        longest = max(len(example.input_ids) for example in examples)
-        self.micro_batch_size = micro_batch_size(batch.micro_batch_size, batch.global_batch_size, longest)
-        schedule = settings.schedule
+        self._taken = 0
+        self._unread: tuple[torch.Tensor, tuple[int, float]] | None = None
+        compute, batch, schedule = settings.compute, settings.batch, settings.schedule
+        dtype = dtype_of(settings)
+        use_lean_lora(model)
+        self.forward = Forward(model, dtype, packing=batch.packing and TRAITS[settings.method.name].packs)
+        self.device = self.forward.device
+        self.micro_batch_size = batch.micro_batch_size or batch.global_batch_size
+        self.micro_batch_tokens = max(tokens or MOST_TOKENS[self.device.type], int(self._lengths.max()))
+        if compute.checkpointing == "on" if checkpointing is None else checkpointing:
+            self.forward.recompute_activations()
+        self._fixed = self.forward.compile() if compute.compile and self.forward.layout.packs else False
         self.total_steps = total_steps(self._per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._optimizer = optimizer(groups or param_groups(model, settings.optim.weight_decay), settings)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=dtype == torch.float16)
 
     @property
     def trainable_parameters(self) -> int:
@@ -75,84 +112,136 @@ class Trainer:
         Raises:
             RunError: when the loss or the gradient is not a finite number; the weights are those of the step before.
         """
-        optim, schedule = self._settings.optim, self._settings.schedule
         size = self._settings.batch.global_batch_size
         per_epoch = steps_per_epoch(self._per_pass, size)
-        stream = batches(self._of_pass, size, self._settings.seed)
+        lengths = None if self.forward.layout.packs else self._lengths
+        stream = batches(self._of_pass, size, self._settings.seed, taken=self._taken, lengths=lengths)
         self.model.train()
-        for step in range(1, self.total_steps + 1):
-            began = time.monotonic()
-            rate = learning_rate(step, self.total_steps, optim.learning_rate, schedule.kind, schedule.warmup_share)
-            for group in self._optimizer.param_groups:
-                group["lr"] = rate * group["lr_factor"]
-            batch = next(stream)
-            loss = self._backward(batch)
-            norm = float(torch.nn.utils.clip_grad_norm_(self._weights, optim.max_grad_norm))
-            if not math.isfinite(loss) or not math.isfinite(norm):  # before the weights are spoilt
-                raise RunError(problem("train.not_finite", f"step {step}", step=step, rate=f"{rate:g}"))
-            self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
-            yield Step(
-                step=step,
-                epoch=step / per_epoch,
-                loss=loss,
-                learning_rate=rate,
-                grad_norm=norm,
-                learnt_tokens=sum(map(learnt, batch)),
-                tokens=sum(len(example.input_ids) for example in batch),
-                seconds=time.monotonic() - began,
-            )
+        with noise(self.model, self._settings.optim.neftune_alpha), ThreadPoolExecutor(1) as reader:
+            following = reader.submit(self._cut, next(stream))
+            while self._taken < self.total_steps:
+                began = time.monotonic()
+                batch = following.result()
+                following = reader.submit(self._cut, next(stream))  # read while the device computes
+                rate, measured = self._take(batch)
+                self._taken += 1
+                yield Step(
+                    step=self._taken,
+                    epoch=self._taken / per_epoch,
+                    learning_rate=rate,
+                    learnt_tokens=batch.learnt_tokens,
+                    tokens=batch.tokens,
+                    seconds=time.monotonic() - began,
+                    measured=measured,
+                )
 
     @torch.no_grad()
     def validate(self, examples: Sequence[Example]) -> float:
         """Return the loss in nats per learnt token, weighted by tokens, whatever the batch size."""
+        lengths, learnt = _counts(examples)
         self.model.eval()
-        ordered = sorted(examples, key=lambda example: len(example.input_ids))
-        size = max(self.micro_batch_size, 16)
-        total = sum(float(self._summed_loss(ordered[at : at + size])) for at in range(0, len(ordered), size))
-        self.model.train()
-        return total / max(1, sum(map(learnt, examples)))
+        try:
+            total = sum(
+                float(self.forward.loss(self._micro_batch([examples[at] for at in some]).to(self.device)))
+                for some in self._groups(lengths, max(self.micro_batch_size, 16))
+            )
+        finally:
+            self.model.train()
+        return total / max(1, int(learnt.sum()))
 
-    def _backward(self, batch: Sequence[Example]) -> float:
-        """Add the gradient of the batch's mean loss and return that loss."""
-        tokens = max(1, sum(map(learnt, batch)))
-        total = 0.0
-        for at in range(0, len(batch), self.micro_batch_size):
-            loss = self._summed_loss(batch[at : at + self.micro_batch_size]) / tokens
-            loss.backward()
-            total += float(loss.detach())
+    def state(self) -> dict[str, Any]:
+        """Return what is needed besides the weights to go on exactly here: optimizer, steps taken, random states."""
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        return {
+            "taken": self._taken,
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "random": random,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where another trainer of the same run was; the trained weights are restored by the method."""
+        self._taken = state["taken"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if "cuda" in state["random"]:
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+
+    def _take(self, batch: _Cut) -> tuple[float, tuple[torch.Tensor, torch.Tensor]]:
+        """Take an optimizer step and return its rate, its loss and the norm of its gradient before clipping."""
+        optim, schedule, step = self._settings.optim, self._settings.schedule, self._taken + 1
+        rate = learning_rate(step, self.total_steps, optim.learning_rate, schedule.kind, schedule.warmup_share)
+        for each in self._optimizer.param_groups:
+            each["lr"] = rate * each["lr_factor"]
+        loss = self._backward(batch)
+        self._scaler.unscale_(self._optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self._weights, optim.max_grad_norm)
+        self._require_finite(loss, norm, step, rate)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        return rate, (loss, norm)
+
+    def _require_finite(self, loss: torch.Tensor, norm: torch.Tensor, step: int, rate: float) -> None:
+        """Refuse a step that would spoil the weights.
+
+        On a GPU the fused optimizer leaves them alone by itself where it is told so on the device; that is looked at a step
+        later, when the answer is there without waiting. In float16 the scaler sees to it.
+        """
+        if self._scaler.is_enabled():
+            return
+        spoilt, at = ~torch.isfinite(loss + norm), (step, rate)
+        if self.device.type == "cuda" and getattr(self._optimizer, "_step_supports_amp_scaling", False):
+            self._optimizer.found_inf = spoilt.float()
+            self._optimizer.grad_scale = None
+            (spoilt, at), self._unread = self._unread or (torch.tensor(False), at), (spoilt, at)
+        if bool(spoilt):
+            raise RunError(problem("train.not_finite", f"step {at[0]}", step=at[0], rate=f"{at[1]:g}"))
+
+    def _backward(self, batch: _Cut) -> torch.Tensor:
+        """Add the gradient of the batch's mean loss and return that loss, shape ()."""
+        total = torch.zeros((), device=self.device)
+        for micro_batch in batch.micro_batches:
+            loss = self.forward.loss(micro_batch.to(self.device)) / max(1, batch.learnt_tokens)
+            self._scaler.scale(loss).backward()
+            total += loss.detach()
         return total
 
-    def _summed_loss(self, batch: Sequence[Example]) -> torch.Tensor:
-        """Return the summed cross entropy over the learnt tokens of a batch; shape ()."""
-        input_ids, attention_mask, labels = self._pad(batch)
-        with self._autocast():
-            logits = self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
-        ahead = labels[:, 1:]  # (B, T-1): the token after each position
-        chosen = ahead != IGNORE_INDEX
-        return functional.cross_entropy(logits[:, :-1][chosen].float(), ahead[chosen], reduction="sum")
+    def _cut(self, indices: Indices) -> _Cut:
+        """Read the examples of a global batch and cut it into micro-batches."""
+        examples = [self._examples[int(index)] for index in indices]
+        lengths = self._lengths[indices]
+        cut = [
+            self._micro_batch([examples[at] for at in some]) for some in self._groups(lengths, self.micro_batch_size)
+        ]
+        return _Cut(cut, int(self._learnt[indices].sum()), int(lengths.sum()))
 
-    def _pad(self, batch: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return input_ids, attention_mask and labels, each (B, T), padded at the right. Padding is masked by length."""
-        width = max(len(example.input_ids) for example in batch)
-        shape = (len(batch), width)
-        input_ids = torch.full(shape, self._pad_id)
-        attention_mask = torch.zeros(shape, dtype=torch.long)
-        labels = torch.full(shape, IGNORE_INDEX)
-        for row, example in enumerate(batch):
-            length = len(example.input_ids)
-            input_ids[row, :length] = torch.tensor(example.input_ids)
-            attention_mask[row, :length] = 1
-            labels[row, :length] = torch.tensor(example.labels)
-        return input_ids.to(self.device), attention_mask.to(self.device), labels.to(self.device)
+    def _groups(self, lengths: Indices, most: int) -> list[list[int]]:
+        together = pack if self.forward.layout.packs else group
+        return together(lengths.tolist(), self.micro_batch_tokens, most)
 
-    def _autocast(self) -> AbstractContextManager[None]:
-        dtype = compute_dtype()
-        if dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype)
+    def _micro_batch(self, examples: Sequence[Example]) -> MicroBatch:
+        if not self.forward.layout.packs:
+            made = padded(examples, self._pad_id)
+        elif self._fixed:
+            made = packed(examples, self._pad_id, self.micro_batch_tokens, self._settings.batch.global_batch_size + 1)
+        else:
+            made = packed(examples, self._pad_id)
+        return made.pinned() if self.device.type == "cuda" else made
 
 
 def learnt(example: Example) -> int:
     """Return how many tokens of an example are learnt; the first one has nothing before it and cannot be."""
     return sum(label != IGNORE_INDEX for label in example.labels[1:])
+
+
+def _counts(examples: Sequence[Example]) -> tuple[Indices, Indices]:
+    """Return the tokens and the learnt tokens of each example, (n,) each."""
+    lengths, learnt_tokens = getattr(examples, "lengths", None), getattr(examples, "learnt", None)
+    if lengths is None or learnt_tokens is None:
+        lengths = np.array([len(example.input_ids) for example in examples])
+        learnt_tokens = np.array([learnt(example) for example in examples])
+    return lengths, learnt_tokens

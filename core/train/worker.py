@@ -16,9 +16,8 @@ from core.data.registry import Registry
 from core.errors import ModelError, problem
 from core.models import folder as models
 from core.models.fetching import fetch
-from core.models.grow import grow
-from core.models.load import load_base, pick_device
-from core.models.methods import bits_of
+from core.models.load import pick_device
+from core.models.methods import TRAITS
 from core.models.new_tokens import tokenizer_folder
 from core.progress import Announced
 from core.render.tokenizer import ChatTokenizer
@@ -26,11 +25,13 @@ from core.runs import events
 from core.runs.directory import Run
 from core.runs.listening import JobListener
 from core.runs.work import run_worker
+from core.train.attached import attached_model
 from core.train.checkpoint import save
 from core.train.conflicts import model_facts, notes
 from core.train.examples import RunData, run_data
 from core.train.loop import Loop
 from core.train.machine import machine
+from core.train.memory import MOST_TOKENS, fitting
 from core.train.methods import method_of
 from core.train.recording import Recorder
 from core.train.trainer import Trainer
@@ -53,12 +54,14 @@ def work(job: Path) -> None:
     data = _verified_data(run, workspace, model_folder, say)
     say(events.Phase(name="loading_model"))
     torch.manual_seed(run.settings.seed)
-    method = method_of(run.settings)
-    base = load_base(model_folder, bits=bits_of(run.settings))
-    grow(base, spoken)
-    model = method.attach(base, run.settings)
-    groups = method.groups(model, run.settings)
-    trainer = Trainer(model, data.train, tokenizer.pad_id, run.settings, data.of_pass, groups)
+    facts, here = model_facts(model_folder), machine()
+    model, groups = attached_model(model_folder, run.settings, spoken)
+    longest = max(int(each.lengths.max()) for each in (data.train, data.validation) if len(each))
+    fits = fitting(facts.size, run.settings, here, here.free, longest, MOST_TOKENS[here.device])
+    trainer = Trainer(
+        model, data.train, tokenizer.pad_id, run.settings, data.of_pass, groups, tokens=fits.tokens,
+        checkpointing=fits.checkpointing,
+    )  # fmt: skip
     say(
         events.RunStarted(
             total_steps=trainer.total_steps,
@@ -69,13 +72,18 @@ def work(job: Path) -> None:
             trainable_parameters=trainer.trainable_parameters,
             device=pick_device(),
             micro_batch_size=trainer.micro_batch_size,
+            micro_batch_tokens=trainer.micro_batch_tokens,
+            packed=trainer.forward.layout.packs,
         ),
     )
-    for note in notes(run.settings, model_facts(model_folder), machine()):
+    if trainer.forward.layout.packs < (run.settings.batch.packing and TRAITS[run.settings.method.name].packs):
+        say(events.Warned(code="train.not_packed", where="batch.packing"))
+    for note in notes(run.settings, facts, here):
         say(events.Warned(code=note.code, where=note.where, values=note.values))
     say(events.Phase(name="training"))
     with recorder.reporting(workspace):
-        ended = Loop(run, trainer, data, partial(save, model, method, spoken), say).take()
+        saving = partial(save, model, method_of(run.settings), spoken)
+        ended = Loop(run, trainer, data, saving, say).take()
         say(ended)
     if ended.reason == "stopped":
         say(events.RunStopped(step=ended.step))
