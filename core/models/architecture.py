@@ -86,9 +86,9 @@ def _tables() -> dict[str, dict[str, str]]:
 
 
 def _pairs(node: ast.expr) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of texts that stand in an expression."""
-    for each in ast.walk(node):
-        if isinstance(each, ast.Tuple) and all(isinstance(part, ast.Constant) for part in each.elts):
-            pair = ast.literal_eval(each)
-            if len(pair) == 2:
-                yield pair
+    """Yield model_type and class of each entry; of several classes the first."""
+    for entries in (each for each in ast.walk(node) if isinstance(each, ast.List)):
+        for entry in entries.elts:
+            if isinstance(entry, ast.Tuple):
+                kind, built = ast.literal_eval(entry)
+                yield kind, built if isinstance(built, str) else built[0]
