@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 CORPUS = [
     "hello world, what is the weather in Paris today? It is sunny. user assistant system model\n\n",
@@ -19,7 +19,10 @@ CORPUS = [
 
 @dataclass(frozen=True)
 class Family:
-    """How a family chats: control tokens, the one that ends an answer, and whether its tokenizer reads bytes."""
+    """How a family chats: control tokens, the one that ends an answer, and whether its tokenizer reads bytes.
+
+    `puts_bos` says that the tokenizer puts the begin-of-text token before a plain text.
+    """
 
     control: tuple[str, ...]
     stop: str
@@ -31,17 +34,19 @@ class Family:
     tools: bool = True
     system: bool = True
     calls_at_once: int = 2
+    puts_bos: bool = False
 
 
 FAMILIES = {
     "llama3": Family(("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
-                      "<|eom_id|>"), "<|eot_id|>", "<|begin_of_text|>", "<|end_of_text|>", calls_at_once=1),
+                      "<|eom_id|>"), "<|eot_id|>", "<|begin_of_text|>", "<|end_of_text|>", calls_at_once=1,
+                     puts_bos=True),
     "qwen2_5": Family(("<|endoftext|>", "<|im_start|>", "<|im_end|>"), "<|im_end|>"),
     "mistral": Family(("<s>", "</s>", "[INST]", "[/INST]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]",
                        "[TOOL_RESULTS]", "[/TOOL_RESULTS]"), "</s>", "<s>", bytes=False, space_first="first",
-                      system=False),
+                      system=False, puts_bos=True),
     "gemma": Family(("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"), "<end_of_turn>", "<bos>", "<eos>", bytes=False,
-                    space_first="never", tools=False),
+                    space_first="never", tools=False, puts_bos=True),
     "phi": Family(("<s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"), "<|end|>", "<s>",
                   "<|endoftext|>", bytes=False, space_first="always", rstrip=True, tools=False),
 }  # fmt: skip
@@ -53,6 +58,9 @@ def write(folder: Path, name: str) -> Path:
     tokenizer.add_special_tokens(
         [AddedToken(token, special=True, normalized=False, rstrip=family.rstrip) for token in family.control]
     )
+    if family.puts_bos:
+        first = (family.bos, tokenizer.token_to_id(family.bos))
+        tokenizer.post_processor = processors.TemplateProcessing(single=f"{family.bos} $A", special_tokens=[first])
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": family.eos or family.stop}
     if family.bos:

@@ -114,7 +114,8 @@ class ChatTokenizer:
         self._unknown = self._id("unk_token")
         self.bos_token: str = self._variables.get("bos_token", "")
         self.bos_id: int | None = self._id("bos_token")
-        self.puts_bos_first = self.bos_id is not None and _puts_first(tokenizer, self.bos_id, settings)
+        # As transformers reads tokenizer.json; `add_bos_token` of the configuration counts for nothing beside that.
+        self.puts_bos_first = self.bos_id is not None and tokenizer.encode("").ids[:1] == [self.bos_id]
         eos = self._id("eos_token")
         self.stop_ids: tuple[int, ...] = self._stops(eos, settings.get("eos_token_id", []))
         self.stop_tokens = [token for id in self.stop_ids if (token := tokenizer.id_to_token(id))]
@@ -259,13 +260,6 @@ class ChatTokenizer:
     def _stops(self, eos: int | None, generation: list[int]) -> tuple[int, ...]:
         im_end = self._tokenizer.token_to_id("<|im_end|>") if "<|im_end|>" in self.template else None
         return tuple(dict.fromkeys(id for id in (eos, *generation, im_end) if id is not None))
-
-
-def _puts_first(tokenizer: Tokenizer, bos: int, settings: dict[str, Any]) -> bool:
-    """Tell whether transformers would put the token before a text: by the configuration, else as tokenizer.json says."""
-    if "add_bos_token" in settings or "add_eos_token" in settings:
-        return bool(settings.get("add_bos_token"))
-    return tokenizer.encode("", add_special_tokens=True).ids[:1] == [bos]
 
 
 def _straddled(tokens: _Tokens, rendered: RenderedText) -> set[int]:
