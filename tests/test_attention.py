@@ -1,0 +1,66 @@
+"""Attention inside each example, compared with attention written down as a formula."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from core.train.attention import EXPLICIT_UP_TO, attention_within_examples
+
+HEADS, SHARED, WIDTH = 4, 2, 8
+
+
+def by_formula(query, key, value, lengths, scale, window, softcap):
+    """softmax(mask(q k)) v in float64, token by token."""
+    found = torch.zeros(query.shape[2], HEADS, WIDTH, dtype=torch.float64)
+    start = 0
+    for length in lengths:
+        for head in range(HEADS):
+            k, v = (each[0, head // (HEADS // SHARED)].double() for each in (key, value))
+            for at in range(start, start + length):
+                first = start if window is None else max(start, at - window + 1)
+                scores = k[first : at + 1] @ query[0, head, at].double() * scale
+                if softcap:
+                    scores = softcap * torch.tanh(scores / softcap)
+                found[at, head] = torch.softmax(scores, 0) @ v[first : at + 1]
+        start += length
+    return found[None]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [None, 0.7])
+@pytest.mark.parametrize(("window", "softcap"), [(None, None), (4, None), (None, 2.0), (4, 2.0)])
+def test_each_example_attends_to_itself_alone(dtype, scale, window, softcap):
+    draw, lengths = torch.Generator().manual_seed(1), [5, 1, 12, 3]
+    query = torch.randn(1, HEADS, 21, WIDTH, generator=draw).to(dtype)
+    key, value = (torch.randn(1, SHARED, 21, WIDTH, generator=draw).to(dtype) for _ in range(2))
+    borders = torch.tensor(
+        [0, *torch.tensor(lengths).cumsum(0).tolist(), 21], dtype=torch.int32
+    )  # the last one is empty
+    found, _ = attention_within_examples(
+        nn.Module(),
+        query,
+        key,
+        value,
+        None,
+        scaling=scale,
+        sliding_window=window,
+        softcap=softcap,
+        cu_seq_lens_q=borders,
+    )
+    expected = by_formula(query, key, value, lengths, scale or 1 / math.sqrt(WIDTH), window, softcap)
+    assert found.dtype == dtype
+    assert torch.allclose(found.double(), expected, atol=1e-5 if dtype == torch.float32 else 0.03)
+
+
+def test_long_and_short_examples_in_bfloat16_agree_where_the_way_changes():
+    draw = torch.Generator().manual_seed(1)
+    for length in (EXPLICIT_UP_TO, EXPLICIT_UP_TO + 1):
+        q, k, v = (torch.randn(1, heads, length, WIDTH, generator=draw) for heads in (HEADS, SHARED, SHARED))
+        borders = torch.tensor([0, length], dtype=torch.int32)
+        exact, _ = attention_within_examples(nn.Module(), q, k, v, None, cu_seq_lens_q=borders)
+        rough, _ = attention_within_examples(
+            nn.Module(), q.bfloat16(), k.bfloat16(), v.bfloat16(), None, cu_seq_lens_q=borders
+        )
+        assert float((rough.float() - exact).abs().max()) < 0.03
