@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from core.errors import Problem
 from core.models.fetching import Pace, submit
-from core.runs import events
+from core.models.folder import parameters
+from core.runs import directory, events
 from core.runs.process import ask_to_stop
 from core.workspace import Workspace
 from tests.hub_server import Hub, serving
@@ -169,6 +171,16 @@ def test_a_cancelled_download_ends_at_once_and_keeps_what_it_has(downloads):
     downloads.assert_whole()
 
 
+def test_two_who_want_the_same_model_fetch_it_once(downloads):
+    downloads.hub.pause = 0.02
+    jobs = [downloads.start() for _ in range(2)]
+    for job, process in jobs:
+        process.communicate(timeout=60)
+        assert events.read_from(job / "events.jsonl")[0][-1].event == "run_finished"
+    assert downloads.hub.begins(WEIGHTS) == [0]
+    downloads.assert_whole()
+
+
 def test_a_slow_line_is_waited_for_and_its_time_told(downloads):
     downloads.hub.pause = 0.03
     told = [each for each in downloads.run() if isinstance(each, events.Progress)]
@@ -285,3 +297,86 @@ def wait_for(what, seconds=30):
     while not what():
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+class Terminal(Downloads):
+    """`studio …` as a person types it, with this hub."""
+
+    def __call__(self, *arguments, code=0):
+        command = [sys.executable, "-m", "core.cli", *arguments, "--workspace", str(self.place.root), "--json"]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=240)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        self.said = done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def studio(tmp_path, hub):
+    return Terminal(tmp_path, hub)
+
+
+def test_a_model_of_the_hub_is_told_from_its_config_alone(studio):
+    told = studio("models", "show", NAME)
+    assert (told["downloaded"], told["revision"], told["licence"]) == (False, studio.hub.commit, "apache-2.0")
+    assert (told["context"], told["size"]["parameters"]) == (512, parameters(studio.hub.models[NAME]))
+    assert [name for name, _ in studio.hub.asked] == ["config.json"]
+    assert not studio.storage.exists()
+
+
+def test_the_terminal_downloads_lists_and_shows(studio):
+    assert NAME not in [each["model"] for each in studio("models", "list")["models"]]
+    got = studio("models", "get", NAME)
+    assert (got["status"], got["revision"]) == ("finished", studio.hub.commit)
+    assert "Downloading the model" in studio.said
+    listed = {each["model"]: each for each in studio("models", "list")["models"]}
+    assert listed[NAME]["usable"]
+    shown = studio("models", "show", NAME)
+    assert (shown["downloaded"], shown["template"], shown["problems"]) == (True, "model", [])
+
+
+def test_the_terminal_says_what_went_wrong(studio):
+    assert studio("models", "get", "org/none", code=1)["problems"][0]["code"] == "model.not_on_hub"
+    assert studio("models", "get", "no name", code=1)["problems"][0]["code"] == "model.missing"
+    assert studio("models", "show", "models/none/deep", code=1)["problems"][0]["code"] == "model.missing"
+
+
+def a_recipe(studio, **groups):
+    rows = [{"instruction": f"What is {a} plus 2?", "output": f"It is {a + 2}."} for a in range(24)]
+    (studio.place.root / "rows.json").write_text(json.dumps(rows))
+    studio("data", "add", str(studio.place.root / "rows.json"), "--name", "rows")
+    values = {
+        "model": {"path": NAME},
+        "data": {"train": ["rows"], "accept_warnings": True},
+        "method": {"name": "lora"},
+        "lora": {"rank": 2},
+        "schedule": {"max_steps": 2},
+        **groups,
+    }
+    file = studio.place.root / "recipe.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return str(file)
+
+
+def test_a_training_fetches_its_model_and_keeps_to_its_commit(studio):
+    trained = studio("train", a_recipe(studio))
+    assert trained["status"] == "finished"
+    run = directory.find(studio.place, trained["run"])
+    assert run.config["model"]["revision"] == studio.hub.commit
+    seen, _ = events.read_from(run.log)
+    assert "downloading_model" in [each.name for each in seen if isinstance(each, events.Phase)]
+    assert any(isinstance(each, events.Progress) and each.unit == "bytes" for each in seen)
+
+    first, folder = studio.hub.commit, studio.hub.models[NAME]
+    studio.hub.commit = "b" * 40  # the maker has published another one
+    build_tiny_model(folder, seed=5)
+    assert studio("models", "get", NAME)["revision"] == studio.hub.commit
+    said = studio("chat", trained["run"], "--message", "What is 3 plus 2?", "--max-new-tokens", "2")
+    assert said["run"] == trained["run"]
+    assert {each.name for each in (studio.storage / "snapshots").iterdir()} == {first, studio.hub.commit}
+
+
+def test_a_training_of_what_the_hub_does_not_have_does_not_start(studio):
+    recipe = a_recipe(studio, model={"path": "org/none"})
+    assert studio("train", recipe, code=1)["problems"][0]["code"] == "model.not_on_hub"
+    assert not list(studio.place.runs.glob("*"))
