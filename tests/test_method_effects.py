@@ -188,24 +188,6 @@ def test_a_prefix_starts_as_if_tokens_of_the_vocabulary_stood_before_the_text(ba
 
 
 @pytest.mark.parametrize("name", ["prefix", "prompt"])
-def test_virtual_tokens_reach_whoever_asks_the_decoder_alone_padded_or_not(base, name):
-    model = stirred(base, name)
-    inner = model.get_base_model()
-    expected, short = logits(model, IDS), logits(model, IDS[:4])
-    ids = torch.tensor([IDS, IDS[:4] + [256] * 5])
-    mask = torch.tensor([[1] * 9, [1] * 4 + [0] * 5])
-    places = torch.arange(9).expand(2, -1)
-    for more in ({"attention_mask": mask}, {"attention_mask": mask, "position_ids": places}, {}):
-        hidden = inner.get_decoder()(input_ids=ids, use_cache=False, **more).last_hidden_state
-        assert hidden.shape == (2, 9, 64)
-        said = inner.lm_head(hidden)
-        assert (said[0] - expected).abs().max() < 1e-4
-        assert (said[1, :4] - short).abs().max() < 1e-4
-    with model.disable_adapter():
-        assert torch.equal(logits(inner, IDS), logits(plain(base), IDS))
-
-
-@pytest.mark.parametrize("name", ["prefix", "prompt"])
 def test_virtual_tokens_are_read_by_plain_peft_and_written_as_it_does(base, name, tmp_path):
     model = stirred(base, name)
     METHODS[name].save(model, tmp_path)

@@ -8,6 +8,7 @@ import torch
 from peft import PrefixTuningConfig, initialize_kv_prefix_from_past_key_values
 from transformers import PreTrainedModel
 
+from core.errors import ModelError, problem
 from core.models.virtual_tokens import VirtualTokens
 from core.settings import RunSettings
 from core.train.methods.method import Method
@@ -15,13 +16,26 @@ from core.train.methods.virtual import restore_virtual, save_virtual
 
 
 def attach(base: PreTrainedModel, settings: RunSettings) -> VirtualTokens:
-    """Freeze the base and put `method.virtual_tokens` keys and values before its texts, in every layer."""
+    """Freeze the base and put `method.virtual_tokens` keys and values before its texts, in every layer.
+
+    Raises:
+        ModelError: if not every layer of the model keeps keys and values, or not all of the same shape.
+    """
     count = settings.method.virtual_tokens
     words = base.get_input_embeddings().num_embeddings
     tokens = torch.randint(words, (1, count)).to(base.device)
     with torch.no_grad():
         started = base(input_ids=tokens, use_cache=True).past_key_values
-    model = VirtualTokens(base, PrefixTuningConfig(num_virtual_tokens=count, task_type="CAUSAL_LM"))
+    kept = {
+        tuple(getattr(layer, "keys", torch.empty(0)).shape) for layer in started.layers
+    }  # (1, key heads, count, width)
+    shape = kept.pop()
+    if kept or len(shape) != 4 or shape[2] != count:
+        raise ModelError(problem("method.no_prefix", "method.name", family=base.config.model_type))
+    config = PrefixTuningConfig(
+        num_virtual_tokens=count, token_dim=shape[1] * shape[3], num_attention_heads=shape[1], task_type="CAUSAL_LM"
+    )
+    model = VirtualTokens(base, config)
     initialize_kv_prefix_from_past_key_values(model, past_key_values=started)
     return model
 
