@@ -107,14 +107,15 @@ class _Flat:
 def opened(folder: Path) -> TokenSet | None:
     """Return the tokenised set in a folder, checked against its checksums; None if it is not there or damaged."""
     try:
-        state = (folder / ABOUT).stat()
-        return _opened(folder, state.st_mtime_ns, state.st_ino)
+        states = [(folder / name).stat() for name in (ABOUT, *(f"{name}.npy" for name in _ARRAYS))]
+        return _opened(folder, tuple((each.st_size, each.st_mtime_ns, each.st_ino) for each in states))
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 
 
 @lru_cache(maxsize=16)
-def _opened(folder: Path, changed: int, inode: int) -> TokenSet:
+def _opened(folder: Path, states: tuple[tuple[int, int, int], ...]) -> TokenSet:
+    """Check and open a set, once for each state of its files."""
     values = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     checks = values.pop("checks")
     for name, dtype in _ARRAYS.items():
