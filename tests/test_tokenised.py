@@ -251,7 +251,7 @@ def test_a_damaged_set_is_told_and_made_again(workspace: Workspace, name: str, h
 
 
 def test_a_process_that_is_killed_leaves_no_half_set_and_no_process_behind(workspace: Workspace) -> None:
-    entry, folder = add(workspace, some_rows(30_000)), workspace.models / "tiny"
+    entry, folder = add(workspace, some_rows(4000)), workspace.models / "tiny"
     script = (
         "import sys\nfrom pathlib import Path\nfrom core.data.registry import Registry\n"
         "from core.tokens.tokenise import tokenised\nfrom core.workspace import Workspace\n"
@@ -271,7 +271,7 @@ def test_a_process_that_is_killed_leaves_no_half_set_and_no_process_behind(works
     names = kept(workspace)
     assert names == {f"{key_of(entry, folder, None)}.part"}
     assert psutil.wait_procs(children, timeout=20)[1] == []
-    assert len(tokenised(workspace.cache, entry, folder, None, processes=0)) == 30_000
+    assert len(tokenised(workspace.cache, entry, folder, None, processes=0)) == 4000
     assert kept(workspace) == {key_of(entry, folder, None)}
 
 
