@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from threading import Lock
 from typing import Any
 
@@ -66,7 +67,9 @@ def wire(studio: Studio, card: ModelCard, path: Any, timer: Any, t: Translator) 
         news = data_jobs.look(studio, card.job, values[card.job.job], t)
         if news.stamp == values[card.stamp] and not news.ended:
             return gr.skip()
-        ended = {card.fetched: values[card.fetched] + 1} if news.ended else {}
+        ended: dict[Any, Any] = {card.fetched: values[card.fetched] + 1} if news.ended else {}
+        if news.ended and news.ended.status == "stopped":
+            ended[card.job.ending] = f'<p class="note different" role="status">{escape(t("model.cancelled"))}</p>'
         return {**news.updates, card.stamp: () if news.ended else news.stamp, **ended}
 
     followed = [*card.job.outputs, card.stamp]

@@ -78,8 +78,8 @@ def start_server(workspace: Path, *flags: str, port: int | None = None, **enviro
 
 
 @contextmanager
-def running(workspace: Path, *flags: str) -> Iterator[Server]:
-    server = start_server(workspace, *flags)
+def running(workspace: Path, *flags: str, **environment: str) -> Iterator[Server]:
+    server = start_server(workspace, *flags, **environment)
     try:
         yield server
     finally:
