@@ -1,4 +1,4 @@
-"""A conversation as the model will read it, token kinds told by colour and, for those who do not see colours, by lines."""
+"""A row as the model will read it, token kinds told by colour and, for those who do not see colours, by lines."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -6,13 +6,15 @@ from html import escape
 from pathlib import Path
 
 from app.studio import Studio
-from core.data.formats import conversations
-from core.records import Conversation
+from core.data.index import RowIndex
+from core.data.page import page_of
+from core.errors import DataError, Problem, problem
+from core.records import Record
 from core.render.tokenizer import ChatTokenizer
-from core.render.xray import xray
+from core.render.xray import xrays
 from core.wording import Translator
 
-_MOST = 16_000  # characters of one conversation; chosen by us: more is not read
+_MOST = 16_000  # characters of one row; chosen by us: more is not read
 _HEAD = 10_000  # of these, at its beginning; the rest is its end
 
 
@@ -27,9 +29,10 @@ def tokenizer(folder: Path) -> ChatTokenizer:
     return _tokenizer(folder, file.stat().st_mtime_ns if file.exists() else 0)
 
 
-def rendered(conversation: Conversation, model: ChatTokenizer, t: Translator) -> str:
-    """Return a conversation as HTML, its text in pieces of one kind each."""
-    return framed([token(text, kind) for text, kind in shortened(xray(model, conversation).segments, t)])
+def rendered(record: Record, model: ChatTokenizer, t: Translator) -> str:
+    """Return a row as HTML, its text in pieces of one kind each; of a preference the better side."""
+    _, shown = xrays(model, record)[0]
+    return framed([token(text, kind) for text, kind in shortened(shown.segments, t)])
 
 
 def framed(pieces: Iterable[str]) -> str:
@@ -71,24 +74,17 @@ def legend(t: Translator, kinds: Sequence[str] = ("learnt", "context", "control"
     return f'<div class="legend">{items}</div>'
 
 
-def nth(studio: Studio, name: str, number: int, *, allow_blanks: bool = False) -> tuple[Conversation, int, int]:
-    """Return a conversation of a data set, counted round and round, with its number and how many there are.
+def nth(studio: Studio, name: str, number: int) -> tuple[Record, int, int]:
+    """Return a row of a data set, counted round and round, with its number and how many there are; only this row is read.
 
     Raises:
-        StudioError: if the set cannot be read.
+        StudioError: if the set or the row cannot be read, or there is no row.
     """
     entry = studio.registry.get(name)
-    found = _conversations(studio, name, entry.file, entry.file.stat().st_mtime_ns, allow_blanks)
-    return found[number % len(found)], number % len(found), len(found)
-
-
-_read: dict[tuple[str, Path, int, bool], list[Conversation]] = {}
-
-
-def _conversations(studio: Studio, name: str, file: Path, stamp: int, allow_blanks: bool) -> list[Conversation]:
-    key = (name, file, stamp, allow_blanks)
-    if key not in _read:
-        if len(_read) >= 4:
-            _read.clear()
-        _read[key] = conversations(studio.registry.get(name), allow_blanks=allow_blanks)
-    return _read[key]
+    count = len(RowIndex.of(entry.file, studio.workspace.cache))
+    if not count:
+        raise DataError(problem("data.no_rows", entry.file.name))
+    ((_, record),) = page_of(studio.workspace, entry, number % count, 1)
+    if isinstance(record, Problem):
+        raise DataError(record)
+    return record, number % count, count

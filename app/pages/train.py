@@ -24,6 +24,7 @@ from core.errors import StudioError
 from core.models.folder import find_model
 from core.models.new_tokens import tokenizer_folder
 from core.progress import Progress, silent
+from core.render.xray import under_prompt
 from core.runs import supervisor
 from core.settings import RunSettings, load_recipe
 from core.train.prepare import prepare
@@ -257,6 +258,8 @@ def _planned(
             return updates
         found, shown = plan_card.show(studio, form.plan, settings_from(values, form.controls), t, progress)
     except StudioError as error:
+        if error.problems[0].code == "model.not_cached":  # the card of the model says more
+            return {**updates, form.plan.sentence: plan_card.waiting_words(t("plan.not_here"))}
         return {**updates, form.plan.notice: notice(error.problems, t("language.code"))}
     return {**updates, **shown, form.data_info: facts(plan_card.sources(found, t))}
 
@@ -278,12 +281,12 @@ def _preview(studio: Studio, form: _Form, values: Mapping[Any, Any], number: int
     if not names or not path:
         return f'<p class="waiting">{escape(t("preview.choose"))}</p>'
     # Round the data sets: the first example of each, then the second of each.
-    conversation, place, total = nth(studio, names[number % len(names)], number // len(names), allow_blanks=True)
+    record, place, total = nth(studio, names[number % len(names)], number // len(names))
     settings = settings_from(values, {key: form.controls[key] for key in _READ})
     model = tokenizer(tokenizer_folder(studio.workspace, settings, find_model(studio.workspace, path)))
     prompt = prompt_card.chosen(studio, form.prompt, values)
     where = t("preview.where", name=names[number % len(names)], number=place + 1, total=total)
-    return f"<p>{escape(where)}</p>{rendered(conversation.with_system(prompt), model, t)}"
+    return f"<p>{escape(where)}</p>{rendered(under_prompt(record, prompt), model, t)}"
 
 
 def _swapped(studio: Studio, names: list[str]) -> list[str]:
