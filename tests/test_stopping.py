@@ -113,7 +113,9 @@ def test_patience_counts_validations_that_are_no_better_in_a_row():
     assert not seen.add(0, 5.0)
     assert [seen.add(step, loss) for step, loss in ((1, 4.0), (2, 4.5), (3, 3.9))] == [True, False, True]
     assert not seen.exhausted
-    assert [seen.add(step, loss) for step, loss in ((4, 3.9), (5, 4.2))] == [False, False]  # equal is no better
+    assert not seen.add(4, 3.9)  # equal is no better
+    assert not seen.exhausted
+    assert not seen.add(5, 4.2)
     assert seen.exhausted
     assert (seen.best_step, seen.best_loss) == (3, 3.9)
 

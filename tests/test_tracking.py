@@ -4,9 +4,11 @@ The libraries of the trackers that a person may add are stand-ins here: they are
 """
 
 import math
+import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -246,6 +248,21 @@ def test_a_tracker_that_hangs_holds_nothing_up(workspace, wandb, monkeypatch):
     recorded(run, workspace, *map(a_step, range(1, 51)), an_end())
     assert time.monotonic() - began < 5
     released.set()
+    assert [each.code for each in warned(run)] == ["tracker.slow"]
+
+
+def test_a_tracker_that_hangs_does_not_keep_the_worker_from_ending(workspace):
+    script = (
+        "import sys, threading, types; from pathlib import Path\n"
+        "sys.modules['wandb'] = types.SimpleNamespace(init=lambda **_: threading.Event().wait(), Settings=dict)\n"
+        "from core.runs.directory import Run; from core.train.recording import Recorder\n"
+        "from core.train.tracking import background; from core.workspace import Workspace\n"
+        "background._LAST_WORDS = 0.3\n"
+        "with Recorder(Run(Path(sys.argv[1]))).reporting(Workspace.at(Path(sys.argv[2]))): pass\n"
+    )
+    run = a_run(workspace, "wandb")
+    command = [sys.executable, "-c", script, str(run.path), str(workspace.root)]
+    subprocess.run(command, cwd=Path(__file__).parent.parent, timeout=60, check=True)
     assert [each.code for each in warned(run)] == ["tracker.slow"]
 
 
