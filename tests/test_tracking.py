@@ -248,7 +248,7 @@ def test_a_tracker_that_hangs_holds_nothing_up(workspace, wandb, monkeypatch):
     recorded(run, workspace, *map(a_step, range(1, 51)), an_end())
     assert time.monotonic() - began < 5
     released.set()
-    assert [each.code for each in warned(run)] == ["tracker.slow"]
+    assert [each.code for each in warned(run) if each.values["name"] == "wandb"] == ["tracker.slow"]
 
 
 def test_a_tracker_that_hangs_does_not_keep_the_worker_from_ending(workspace):
@@ -263,7 +263,7 @@ def test_a_tracker_that_hangs_does_not_keep_the_worker_from_ending(workspace):
     run = a_run(workspace, "wandb")
     command = [sys.executable, "-c", script, str(run.path), str(workspace.root)]
     subprocess.run(command, cwd=Path(__file__).parent.parent, timeout=60, check=True)
-    assert [each.code for each in warned(run)] == ["tracker.slow"]
+    assert [each.code for each in warned(run) if each.values["name"] == "wandb"] == ["tracker.slow"]
 
 
 def test_a_tracker_that_falls_behind_is_given_up(workspace, wandb, monkeypatch):
@@ -273,7 +273,7 @@ def test_a_tracker_that_falls_behind_is_given_up(workspace, wandb, monkeypatch):
     wandb(lambda what: released.wait(20))
     run = a_run(workspace, "wandb")
     recorded(run, workspace, *map(a_step, range(1, 40)))
-    assert [each.code for each in warned(run)] == ["tracker.slow"]
+    assert [each.code for each in warned(run) if each.values["name"] == "wandb"] == ["tracker.slow"]
     released.set()
 
 
