@@ -7,7 +7,7 @@ WORKSPACE/
   models/                       merged models
   runs/                         a folder a run
   jobs/                         a folder a job on data: adding, checking, fixing, exporting …
-  cache/                        what can be computed again: row indexes, reports; may be deleted at any time
+  cache/                        what can be computed again: row indexes, reports, tokens; may be deleted at any time
   trash/                        what was deleted, until the person empties it
 """
 

@@ -1,17 +1,23 @@
 """Text without a chat format: running text, and questions with answers as text that goes on."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.data.registry import Registry
 from core.models.new_tokens import tokenizer_folder
 from core.records import Conversation, Message
 from core.render.completion import completion_template
 from core.render.tokenizer import ChatTokenizer
+from core.runs import events
+from core.runs.directory import Run
 from core.settings import from_dict
+from core.train.prepare import prepare
 from core.workspace import Workspace
+from tests.bare import build_bare_model
 from tests.families import FAMILIES, write
 from tests.test_render import chat
 
@@ -136,3 +142,58 @@ def test_a_model_without_a_template_completes(tmp_path: Path) -> None:
     assert tokenizer.template_source == "none"
     assert "set stop" in completion_template(tokenizer)
     assert completing(folder, tmp_path).encode(chat("hello", "Paris")).rendered.text == "hello\nParis<|im_end|>"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace.at(tmp_path / "workspace")
+    build_bare_model(workspace.models / "bare")
+    rows = [{"instruction": f"Which number is {n}?", "output": f"The number {n}."} for n in range(60)]
+    (tmp_path / "facts.json").write_text(json.dumps(rows))
+    (tmp_path / "book.jsonl").write_text(
+        "\n".join(json.dumps({"text": f"Page {n} of a book. " * 9}) for n in range(60))
+    )
+    for name in ("facts.json", "book.jsonl"):
+        Registry(workspace).add(tmp_path / name)
+    return workspace
+
+
+def trained(workspace: Workspace, **data: Any) -> Run:
+    from core.train.worker import work as train
+
+    chosen = from_dict(
+        {
+            "model": {"path": "models/bare"},
+            "data": {"accept_warnings": True, **data},
+            "method": {"name": "lora"},
+            "schedule": {"max_steps": 2},
+            "batch": {"cutoff_len": 100},
+        }
+    )
+    run = prepare(workspace, chosen)
+    train(run.path)
+    assert run.status == "finished"
+    return run
+
+
+def test_a_run_that_learnt_completions_is_asked_as_it_learnt(workspace: Workspace) -> None:
+    run = trained(workspace, train=["facts"], template="completion")
+    asked = ChatTokenizer.load(run.require_adapter())  # as Evaluate and Chat do
+    ids = asked.prompt_ids((Message("user", "Which number is 7?"),))
+    assert asked.decode(ids, skip_control=False) == "Which number is 7?\n"
+    learnt = completing(workspace.models / "bare", workspace.root).example(chat("Which number is 7?", "The number 7."))
+    assert learnt.input_ids[: len(ids)] == ids
+    assert all(label < 0 for label in learnt.labels[: len(ids)])
+    assert all(label >= 0 for label in learnt.labels[len(ids) :])
+
+
+def test_running_text_trains_a_model_without_a_template_in_pieces(workspace: Workspace) -> None:
+    run = trained(workspace, train=["book"])
+    told, _ = events.read_from(run.log)
+    started = next(each for each in told if isinstance(each, events.RunStarted))
+    assert started.examples + started.validation_examples == 120  # 171 to 180 letters and the end, in pieces of 100
+    assert started.dropped == 0
+    split = next(each for each in told if isinstance(each, events.Warned) and each.code == "plan.split_texts")
+    assert split.values["texts"] == 60
+    assert any(isinstance(each, events.Phase) and each.name == "training" for each in told)
+    assert not (run.require_adapter() / "chat_template.jinja").exists()

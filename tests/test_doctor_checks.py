@@ -11,6 +11,7 @@ from core.data.reading import Reading
 from core.doctor import copies as near_and_known
 from core.doctor.answers import copies, count_words, repeats
 from core.doctor.examine import examine
+from core.doctor.fixes import fixed
 from core.doctor.language import language_of
 from core.doctor.mojibake import repaired
 from core.doctor.report import Report
@@ -315,6 +316,25 @@ def test_tokens_are_those_of_training_and_tell_what_a_cutoff_leaves_out(tmp_path
     assert over.values["prompts"] == 0
     system = examine(a_set(tmp_path, rows), model=model, system_prompt="Be kind.")
     assert system.stats["tokens"]["max"] - tokens["max"] == len("system\nBe kind.") + 3
+
+
+def test_running_text_is_split_and_not_left_out_by_a_cutoff(tmp_path):
+    model = build_tiny_model(tmp_path / "model")
+    rows = [{"text": "x" * 500}, {"text": "y" * 5}]
+    found = examine(a_set(tmp_path, rows, reading=CANONICAL), model=model, cutoff_len=132)
+    assert (found.stats["tokens"]["max"], found.stats["tokens"]["over_cutoff"]) == (501, 0)
+    assert "truncated" not in codes(found)
+    entry = a_set(tmp_path, rows, reading=CANONICAL)
+    assert len(list(fixed(entry, ["truncated"], model=model, cutoff_len=132))) == 2
+
+
+def test_a_row_that_the_template_does_not_take_is_told_with_the_reason(tmp_path):
+    model = build_tiny_model(tmp_path / "model")
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    rows = [{"messages": turns}, {"messages": turns, "tools": '[{"name": "look_up"}]'}]
+    found = finding(examine(a_set(tmp_path, rows, reading=CANONICAL), model=model), "not_rendered")
+    assert (found.count, found.lines) == (1, ("2",))
+    assert "look_up" in found.examples[0].say("en")
 
 
 def test_the_cutoff_that_covers_99_percent_of_fifty_rows_covers_them_all(tmp_path):

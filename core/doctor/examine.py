@@ -24,7 +24,7 @@ from core.progress import Progress, silent
 from core.render.model_files import state_of
 from core.workspace import Workspace
 
-VERSION = 3  # of the checks; a new one makes every report anew
+VERSION = 4  # of the checks; a new one makes every report anew
 
 
 def examine(
