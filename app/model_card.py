@@ -61,7 +61,8 @@ def wire(studio: Studio, card: ModelCard, path: Any, timer: Any, t: Translator) 
         job = submit(studio.workspace, str(values[path]))
         supervisor.launch(job, "core.models.worker")
         shown = data_jobs.look(studio, card.job, job.name, t)
-        return {**shown.updates, card.job.ending: "", card.stamp: shown.stamp, card.download: gr.update(visible=False)}
+        over = {card.job.ending: "", card.stamp: shown.stamp, card.download: gr.update(visible=False)}
+        return {**shown.updates, **over}
 
     def tick(values: Mapping[Any, Any]) -> Any:
         news = data_jobs.look(studio, card.job, values[card.job.job], t)
@@ -94,7 +95,8 @@ def show(studio: Studio, card: ModelCard, path: str, t: Translator) -> dict[Any,
         if is_hub_name(path) or not folder.is_dir():
             return {card.info: notice(error.problems, t("language.code")), card.download: hidden}
     found = inspect(folder)
-    told = notice(found.problems, t("language.code")) + warnings(found.remarks, t("language.code"))
+    remarks = [each for each in found.remarks if each.code != "model.no_template"]  # the plan says it where it matters
+    told = notice(found.problems, t("language.code")) + warnings(remarks, t("language.code"))
     return {card.info: (facts(facts_of(found, t)) if found.size else "") + told, card.download: hidden}
 
 

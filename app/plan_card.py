@@ -70,7 +70,7 @@ def waiting(card: PlanCard, missing: str, t: Translator, told: str = "") -> dict
 
     `told` says in place of the usual sentence how far it is.
     """
-    text = f'<p class="plan waiting">{escape(told or t("plan.missing." + missing))}</p>' if missing else ""
+    text = waiting_words(told or t("plan.missing." + missing)) if missing else ""
     return {
         card.sentence: text,
         card.details_box: gr.update(visible=False),
@@ -81,6 +81,11 @@ def waiting(card: PlanCard, missing: str, t: Translator, told: str = "") -> dict
         card.accept: gr.update(visible=False),
         card.start: gr.update(value=t(f"start.{missing or 'go'}"), interactive=not missing),
     }
+
+
+def waiting_words(text: str) -> str:
+    """Return what stands in place of the sentence while there is none."""
+    return f'<p class="plan waiting">{escape(text)}</p>'
 
 
 def show(

@@ -7,7 +7,7 @@ def weights(count: int) -> str:
 
 
 def bytes_of(count: float) -> str:
-    """Return "3.2 GB" or "340 MB", in thousands as disks are sold."""
+    """Return "3.2 GB", "340 MB" or "12 kB", in thousands as disks are sold."""
     if count >= 999_500_000:
         return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 10e6 else f"{count / 1e6:.1f} MB"
+    return f"{count / 1e6:.0f} MB" if count >= 999_500 else f"{count / 1e3:.0f} kB"

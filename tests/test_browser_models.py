@@ -46,10 +46,13 @@ def test_a_model_of_the_hub_is_told_downloaded_and_planned_with(server: Server, 
     expect(page.locator("#model-info")).to_contain_text("apache-2.0")
     expect(page.locator("#model-info")).to_contain_text(t("model.tokens", n="512"))
 
+    expect(page.locator("#plan")).to_contain_text(t("plan.not_here"))
+    expect(page.locator("#plan-notice .notice")).to_have_count(0)
+
     hub.pause = 0.15
     button.click()
     expect(page.locator("#model-job")).to_contain_text(t("phase.downloading_model"), timeout=30_000)
-    expect(page.locator("#model-progress")).to_contain_text("%", timeout=30_000)
+    expect(page.locator("#model-progress")).to_contain_text(f"{NAME} · ", timeout=30_000)
     page.locator("#model-cancel").click()
     expect(page.locator("#model-ending")).to_contain_text(t("model.cancelled"), timeout=30_000)
 
@@ -71,8 +74,7 @@ def test_a_base_model_is_given_chatml_by_a_switch(server: Server, visitor: Visit
     choose(page, "data.train", "pets")
     choose(page, "data.test", "pets_test")
     fill(page, "model.path", "models/bare")
-    told = t("error.model.no_template.what", where="bare")
-    expect(page.locator("#model-info")).to_contain_text(told, timeout=30_000)
+    expect(page.locator("#model-info")).to_contain_text(t("model.template_none"), timeout=30_000)
     expect(page.locator("#plan-notice")).to_contain_text("model.add_chatml", timeout=30_000)
     page.locator("#advanced").get_by_role("button").first.click()
     page.get_by_label(t("setting.model.add_chatml.label")).check()

@@ -15,6 +15,7 @@ from app import jobs
 from app.notices import done
 from app.parts import html, when
 from app.studio import Studio
+from core.amounts import bytes_of
 from core.curate import jobs as curate
 from core.duration import spoken
 from core.errors import Problem
@@ -192,6 +193,9 @@ def _bar(seen: jobs.Seen, t: Translator) -> str:
     share = min(100.0, 100 * last.done / last.total)
     left = f" · {t('job.left', time=spoken(last.seconds_left, t))}" if last.seconds_left > 1 else ""
     text = t("data.job.share", share=f"{share:.0f}") + left
+    if last.unit == "bytes":
+        name = values_of(seen.job).get("name", "")
+        text = f"{name} · {t('job.done', done=bytes_of(last.done), total=bytes_of(last.total))}{left}"
     return (
         f'<div class="progress" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{share:.0f}" '
         f'aria-label="{escape(text)}"><div style="width:{share:.1f}%"></div></div>'
