@@ -63,10 +63,13 @@ def status_line(seen: Seen, t: Translator) -> str:
 
 def progress_bar(seen: Seen, t: Translator) -> str:
     """Return the bar with "step x of y" and the time left, "" before anything can be counted."""
-    last = next((e for e in reversed(seen.events) if isinstance(e, events.StepFinished | events.Progress)), None)
+    told = (events.StepFinished, events.Progress, *((events.Phase,) if seen.active else ()))
+    last = next((e for e in reversed(seen.events) if isinstance(e, told)), None)
+    if isinstance(last, events.Phase):  # what was counted is over; steps are counted through every phase
+        last = next((e for e in reversed(seen.events) if isinstance(e, events.StepFinished)), None)
     if isinstance(last, events.StepFinished):
         done, total, key = last.step, max(seen.total_steps, last.step), "job.steps"
-    elif last is not None:
+    elif isinstance(last, events.Progress):
         done, total, key = last.done, last.total, "job.done"
     else:
         return ""

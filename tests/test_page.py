@@ -144,6 +144,18 @@ def test_progress_is_told_in_words_and_to_screen_readers(studio: Studio) -> None
     assert 'aria-valuenow="4"' in bar
 
 
+def test_what_was_counted_is_no_progress_of_the_next_phase(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.runs.process.worker_pid", lambda job: 1)  # it runs
+    counted = events.Progress(done=3_000_000, total=4_000_000, seconds_left=2.0, unit="bytes")
+    job = make_job(studio.workspace.runs, events.Phase(name="tokenising"), counted)
+    assert "3 MB of 4 MB" in jobs.progress_bar(jobs.look(studio, job), T)
+    events.append(job / "events.jsonl", events.Phase(name="loading_model"))
+    assert jobs.progress_bar(jobs.look(studio, job), T) == ""
+    events.append(job / "events.jsonl", steps(4)[-1])
+    events.append(job / "events.jsonl", events.Phase(name="saving"))
+    assert "Step 4" in jobs.progress_bar(jobs.look(studio, job), T)
+
+
 def test_a_tab_follows_the_newest_run_unless_an_older_one_was_chosen() -> None:
     assert follow(["b", "a"], None, None) == "b"
     assert follow(["c", "b", "a"], "b", ["b", "a"]) == "c"

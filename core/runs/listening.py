@@ -14,8 +14,9 @@ _EVERY = 0.25  # seconds between two progress events: fast enough to look alive,
 class JobListener:
     """Writes phases and progress into a job's event log; a `stop` file there cancels the work."""
 
-    def __init__(self, job: Path, say: Callable[[events.Event], None] | None = None) -> None:
-        """`say` writes an event down; default: appends it to the job's log."""
+    def __init__(self, job: Path, say: Callable[[events.Event], None] | None = None, unit: str = "") -> None:
+        """`say` writes an event down, default: appends it to the job's log; `unit` is "bytes" where these are shown."""
+        self._unit = unit
         self._say = say or partial(events.append, job / "events.jsonl")
         self._stop = job / "stop"
         self._began = self._told = time.monotonic()
@@ -32,7 +33,7 @@ class JobListener:
         self._told = now
         self._stop_if_asked()
         left = (now - self._began) * (total - done) / done if done and total else 0.0
-        self._say(events.Progress(done=done, total=total, seconds_left=round(left, 1)))
+        self._say(events.Progress(done=done, total=total, seconds_left=round(left, 1), unit=self._unit))
 
     def _stop_if_asked(self) -> None:
         if self._stop.exists():

@@ -124,7 +124,7 @@ def _verified_data(run: Run, workspace: Workspace, model_folder: Path, say: Say)
     registry = Registry(workspace)
     for recorded in run.config["data"]:
         check_pinned(registry, recorded)
-    listener = Announced(JobListener(run.path, say), "tokenising")
+    listener = Announced(JobListener(run.path, say, "bytes"), "tokenising")
     data = run_data(workspace, run.settings, model_folder, run.config["prompt"]["text"], listener)
     if data.dropped:
         values = {"dropped": data.dropped, "cutoff": data.cutoff_len}
