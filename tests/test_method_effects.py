@@ -124,6 +124,20 @@ def test_pissa_is_saved_as_a_lora_on_the_weights_that_the_base_was_published_wit
         assert torch.allclose(sum_of_both, left + 2 * b @ a, atol=1e-4)
 
 
+def test_pissa_is_taken_up_where_it_was_whatever_the_svd_gives_this_time(tmp_path):
+    trained = train(tmp_path, "pissa", 16)
+    fresh = attached(trained.base, trained.settings)
+    for layer, (weight, a, b, _) in lora_layers(fresh).items():
+        weight.data += 2 * b.data @ (0.5 * a.data)  # half of the start goes back into the base
+        a.data *= 0.5
+        fresh.pissa_start[f"base_model.model.{layer}.lora_A.weight"] *= 0.5
+    METHODS["pissa"].restore(fresh, trained.folder)
+    assert (logits(fresh.eval(), IDS) - logits(trained.model, IDS)).abs().max() < 1e-3
+    METHODS["pissa"].save(fresh, tmp_path / "again")
+    first, again = (load_file(each / "adapter_model.safetensors") for each in (trained.folder, tmp_path / "again"))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
 def test_pissa_refuses_a_rank_that_a_layer_does_not_have(base):
     with pytest.raises(SettingsError) as caught:
         attached(base, settings_of("pissa", 16, **{"lora.rank": 33}))

@@ -68,7 +68,7 @@ def restore(model: PeftModel, folder: Path) -> None:
         first, second = weights[name].chunk(2, dim=0 if name.endswith(_A) else 1)
         weights[name], start[name] = first.contiguous(), second if name.endswith(_A) else -second
     for layer, lost, loses in zip(_layers(model), _products(model.pissa_start), _products(start), strict=True):
-        if not torch.equal(lost, loses):  # the SVD of another machine may differ in its signs
+        if not torch.equal(lost, loses):  # a fast SVD is drawn at random, and another machine rounds otherwise
             weight = layer.get_base_layer().weight
             weight.data += layer.scaling["default"] * (lost - loses).to(weight.device, weight.dtype)
     model.pissa_start = start
