@@ -99,8 +99,6 @@ def test_an_adapter_is_not_a_base(workspace, model):
 def test_the_header_counts_the_parameters_that_torch_loads(model):
     loaded = load_base(model)
     assert models.parameters(model) == sum(weight.numel() for weight in loaded.parameters())
-    linear = [m for m in loaded.model.modules() if isinstance(m, torch.nn.Linear)]
-    assert sorted(models.linear_shapes(model)) == sorted((m.out_features, m.in_features) for m in linear)
 
 
 def test_the_fingerprint_tells_models_apart(workspace, model):

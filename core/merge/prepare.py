@@ -9,6 +9,7 @@ import psutil
 from core.errors import PathError, ResourceError, RunError, SettingsError, problem
 from core.models import folder as models
 from core.models.methods import TRAITS
+from core.models.quantised import quantisation
 from core.models.trained import trained
 from core.runs.directory import Run, create
 from core.workspace import Workspace, require_space
@@ -35,7 +36,7 @@ def prepare(
     _check_values(dtype, shard_gb)
     model = trained(workspace, run)
     _require_mergeable(run, model.tuned)
-    if "quantization_config" in models.config(model.base):
+    if quantisation(model.base) is not None:
         raise RunError(problem("merge.quantized_base", run.config["model"]["path"]))
     folder = workspace.writable(out) if out else workspace.models / run.name
     require_free(folder)

@@ -56,15 +56,6 @@ def parameters(folder: Path) -> int:
     return sum(count(tensor["shape"]) for tensor in headers(folder).values())
 
 
-def linear_shapes(folder: Path) -> list[tuple[int, int]]:
-    """Return the (out, in) shapes of the linear layers, without embeddings and output: what QLoRA quantises and adapts."""
-    return [
-        (tensor["shape"][0], tensor["shape"][1])
-        for name, tensor in headers(folder).items()
-        if len(tensor["shape"]) == 2 and not any(part in name for part in ("embed", "lm_head", "wte", "wpe"))
-    ]
-
-
 def context_length(folder: Path) -> int:
     """Return the longest text, in tokens, that the model was made for; 0 when it does not say."""
     return context_of(config(folder))

@@ -1,15 +1,15 @@
 """Settings that contradict each other, the model or the machine: told all at once before the start, each with the way out."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from core.errors import Problem, problem
-from core.models.files import config, headers
+from core.models.files import headers
 from core.models.methods import TRAITS, bits_of
+from core.models.quantised import quantisation
 from core.models.size import Size, size
 from core.render.model_files import state_of
 from core.render.tokenizer import ChatTokenizer
@@ -58,15 +58,12 @@ def model_facts(folder: Path) -> ModelFacts:
 @lru_cache(maxsize=8)
 def _facts(folder: Path, _: object) -> ModelFacts:
     found = size(folder)
-    quantised: Mapping[str, Any] = config(folder).get("quantization_config") or {}
-    four, eight = quantised.get("load_in_4bit"), quantised.get("load_in_8bit")
+    quantised = quantisation(folder)
     return ModelFacts(
         size=found,
         context=found.context,
-        quantised=str(quantised.get("quant_method") or ("bitsandbytes" if four or eight else "other"))
-        if quantised
-        else "",
-        bits=int(quantised.get("bits") or (4 if four else 8 if eight else 0)),
+        quantised=quantised.method if quantised else "",
+        bits=quantised.bits if quantised else 0,
         modules=frozenset(name.removesuffix(".weight") for name in headers(folder) if name.endswith(".weight")),
         template=ChatTokenizer.load(folder).template_source == "model",
     )
