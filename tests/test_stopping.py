@@ -175,6 +175,16 @@ def test_a_single_source_has_no_table(training):
     assert [each.by_source for each in run.of(events.Validated)] == [{}, {}]
 
 
+def test_of_many_tasks_only_their_sets_are_validated_by_themselves(training):
+    tasks = [(f"{name}:{number}", some_examples(1, seed=number)) for name in ("desk", "shop") for number in range(11)]
+    run = training(some_data(some_examples(4), *tasks), **{"schedule.max_steps": 1})
+    desk = [example for name, examples in tasks if name.startswith("desk") for example in examples]
+    expected = run.trainer.validate(desk)
+    run.take()
+    assert run.of(events.Validated)[0].by_source.keys() == {"desk", "shop"}
+    assert run.of(events.Validated)[0].by_source["desk"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_run_ends_when_the_validation_gets_no_better_and_keeps_its_best_step(training):
     """Random answers can only be learnt by heart: the loss of others rises."""
     data = some_data(some_examples(8), ("held back", some_examples(12, seed=5)))

@@ -192,7 +192,7 @@ def _about(run: Run, seen: jobs.Seen, t: Translator) -> str:
     recipe = to_yaml(run.settings)
     copied = f'data-copied="{escape(t("notice.copied"))}"'
     return (
-        f"<h3>{escape(run.name)} {pill(seen.status, t)}</h3>{jobs.ending(seen, t)}{facts(pairs)}"
+        f"<h3>{escape(run.name)} {pill(seen.status, t)}</h3>{jobs.ending(seen, t)}{jobs.outcome(seen, t)}{facts(pairs)}"
         f'<details><summary>{escape(t("runs.recipe"))}</summary><pre class="code">{escape(recipe)}</pre>'
         f'<button type="button" class="small" data-copy="{escape(recipe)}" {copied}>{escape(t("notice.copy"))}</button>'
         "</details>"
