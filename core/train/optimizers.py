@@ -36,8 +36,8 @@ def param_groups(
 def optimizer(groups: Sequence[dict[str, Any]], settings: RunSettings) -> torch.optim.Optimizer:
     """Return the optimizer that `optim.name` names, over `groups`, at the peak rate times each group's factor.
 
-    Paging moves an optimizer's memory from the GPU into the machine's; on a CPU it is there already, and what comes out is the
-    same arithmetic unpaged (`conflicts.notes` says so): bitsandbytes (0.50.2) keeps states in 8 bits on a CPU too.
+    Paging moves an optimizer's memory from the GPU into the machine's. On a CPU it is there already, and what comes out is
+    the same arithmetic unpaged (`conflicts.notes` says so); bitsandbytes (0.50.2) keeps states in 8 bits on a CPU too.
     AdamW is fused: on a CPU, for a LoRA of the starter, 0.7 ms a step where one weight after the other takes 3.3 ms.
     """
     rate = settings.optim.learning_rate
