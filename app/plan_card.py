@@ -12,6 +12,7 @@ from app.data import jobs as data_jobs
 from app.notices import notice, sentences, warnings
 from app.parts import facts, html
 from app.studio import Studio
+from core.amounts import bytes_of
 from core.duration import spoken
 from core.errors import SettingsError
 from core.progress import Progress
@@ -137,7 +138,7 @@ def details(found: Plan, t: Translator) -> str:
     largest = max(bytes for _, bytes in parts)
     bars = "".join(
         f'<div><dt>{escape(name)}</dt><dd style="--share:{100 * bytes / largest:.1f}%">'
-        f"{escape(in_words.gigabytes(bytes))} GB</dd></div>"
+        f"{escape(bytes_of(bytes))}</dd></div>"
         for name, bytes in parts
     )
     smaller = "".join(f"<li>{escape(in_words.change(each, t))}</li>" for each in found.changes)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from core.commands.data_work import TerminalListener, listened
+from core.amounts import bytes_of
 from core.commands.shared import (
     WORKSPACE,
     JsonOption,
@@ -150,7 +151,7 @@ def table(expected: Plan, t: Translator) -> str:
         shown = {"rows": f"{source.examples:,}", "times": f"{source.repetitions:.3g}", "share": f"{source.share:.1%}",
                  "exposures": f"{round(source.repetitions * source.examples):,}"}  # fmt: skip
         lines.append((f"- {source.name}", t("plan.exposures", **shown)))
-    lines += [(f"- {name}", f"{in_words.gigabytes(bytes)} GB") for name, bytes in in_words.memory_parts(expected, t)]
+    lines += [(f"- {name}", bytes_of(bytes)) for name, bytes in in_words.memory_parts(expected, t)]
     lines += [("", in_words.change(each, t)) for each in expected.changes]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in lines)

@@ -36,8 +36,8 @@ def memory(found: Plan, t: Translator) -> str:
 
 
 def memory_parts(found: Plan, t: Translator) -> list[tuple[str, int]]:
-    """Return what the memory is for, with its bytes."""
-    return [(t(f"plan.part.{name}"), bytes) for name, bytes in found.memory.parts().items()]
+    """Return what the memory is for, with its bytes; parts of nothing are left out."""
+    return [(t(f"plan.part.{name}"), bytes) for name, bytes in found.memory.parts().items() if bytes]
 
 
 def change(each: Change, t: Translator) -> str:

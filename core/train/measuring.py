@@ -1,5 +1,6 @@
 """Measuring a run before it starts: a job whose worker, `core.train.probe`, takes a few of its steps. No torch here."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from core.runs.directory import create
@@ -19,7 +20,8 @@ def submit(workspace: Workspace, settings: RunSettings, expected: Plan) -> Path:
     Raises:
         StudioError: if the model, the data or the prompt cannot be used.
     """
-    planned = {"examples": step_examples(settings, expected), "key": expected.key, "shape": expected.summary()["shape"]}
+    planned = {"examples": step_examples(settings, expected), "key": expected.key, "shape": asdict(expected.shape),
+               "checkpointing": expected.checkpointing}  # fmt: skip
     config = job_config(workspace, settings, "probe") | {"task": TASK, "probe": planned}
     return create(workspace.jobs, TASK, config)
 
