@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from threading import Lock
 from typing import Any
 
 import gradio as gr
@@ -26,7 +25,7 @@ from core.runs import supervisor
 from core.train.foretold import memory_row
 from core.wording import Translator
 
-_OFFER_KEPT, _REFUSAL_KEPT = 600.0, 20.0  # seconds; the card asks after every change of a setting
+_OFFER_KEPT, _REFUSAL_KEPT = 600.0, 60.0  # seconds; the card asks after every change of a setting
 
 
 @dataclass(frozen=True)
@@ -118,18 +117,21 @@ class _Offers:
     """What the hub said lately, so that it is not asked after every change of a setting."""
 
     _known: dict[str, tuple[float, Offer | ModelError]] = field(default_factory=dict)
-    _asking: Lock = field(default_factory=Lock)
 
     def get(self, name: str) -> Offer:
-        with self._asking:
-            at, said = self._known.get(name, (0.0, None))
-            kept = _REFUSAL_KEPT if isinstance(said, ModelError) else _OFFER_KEPT
-            if said is None or time.monotonic() - at > kept:
-                try:
-                    said = look_up(name)
-                except ModelError as error:
-                    said = error
-                self._known = {**self._known, name: (time.monotonic(), said)}
+        """Return what the hub offers under a name.
+
+        Raises:
+            ModelError: if it offers nothing.
+        """
+        at, said = self._known.get(name, (0.0, None))
+        kept = _REFUSAL_KEPT if isinstance(said, ModelError) else _OFFER_KEPT
+        if said is None or time.monotonic() - at > kept:
+            try:
+                said = look_up(name)
+            except ModelError as error:
+                said = error
+            self._known[name] = (time.monotonic(), said)
         if isinstance(said, ModelError):
             raise said
         return said

@@ -32,6 +32,8 @@ class Hub:
     ignore_range: bool = False
     no_range_behind: bool = False  # answers 416 to whoever goes on
     spoil: str = ""  # name of a file that arrives changed
+    stall_after: int = 0  # bytes of a large file after which nothing comes for a while, once
+    stall: float = 0.0  # seconds
     pause: float = 0.0  # seconds after each 4 kB of a large file
     asked: list[tuple[str, int]] = field(default_factory=list)
     address: str = ""
@@ -119,6 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[start : start + 4096])
             if self.hub.pause and len(content) > LARGE:
                 time.sleep(self.hub.pause)
+            if 0 < self.hub.stall_after <= start:
+                self.hub.stall_after = 0
+                time.sleep(self.hub.stall)
         if cut:
             self.wfile.flush()
             self.connection.close()

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import constants
 
 from core.errors import Problem
+from core.models.cache import cached, revision_of
+from core.models.download import download
 from core.models.fetching import Pace, submit
 from core.models.folder import parameters
+from core.models.hub import look_up
+from core.progress import silent
 from core.runs import directory, events
 from core.runs.process import ask_to_stop
 from core.workspace import Workspace
@@ -188,6 +193,30 @@ def test_a_slow_line_is_waited_for_and_its_time_told(downloads):
     assert any(each.seconds_left > 0 for each in told)
     assert [each.done for each in told] == sorted(each.done for each in told)
     downloads.assert_whole()
+
+
+def test_a_line_that_falls_silent_is_opened_again(downloads):
+    downloads.hub.stall_after, downloads.hub.stall = 60_000, 6.0  # the downloads here wait for 2 seconds
+    began = time.monotonic()
+    downloads.run()
+    assert time.monotonic() - began > 2
+    assert len(downloads.hub.begins(WEIGHTS)) == 2
+    assert downloads.hub.begins(WEIGHTS)[1] >= 60_000
+    downloads.assert_whole()
+
+
+def test_an_older_commit_that_a_run_keeps_to_does_not_become_the_newest(downloads, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(downloads.cache))
+    monkeypatch.setattr(constants, "ENDPOINT", downloads.hub.address)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", downloads.hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    older, downloads.hub.commit = downloads.hub.commit, "b" * 40
+    newest = download(look_up(NAME), silent)
+    downloads.hub.commit = older
+    assert download(look_up(NAME, older), silent).name == older
+    assert cached(NAME) == newest
+    assert (revision_of(newest), cached(NAME, older).name) == ("b" * 40, older)
 
 
 def test_a_server_that_sends_everything_again_is_understood(downloads):

@@ -169,8 +169,10 @@ class _Transfer:
             if self.over:
                 return
             self.over = True
-        if isinstance(error, StudioError) or (isinstance(error, OSError) and error.errno is not None):
-            self.error = error  # a full disk has words elsewhere
+        if isinstance(error, StudioError):
+            self.error = error
+        elif isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
+            self.error = error  # the disk, which has words elsewhere
         elif isinstance(error, HfHubHTTPError):
             self.error = ModelError(in_words(error, self.offer.name))
         else:

@@ -2,10 +2,10 @@
 
 import hashlib
 import shutil
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
-from core.errors import ModelError, Problem, problem
+from core.errors import ModelError, Problem, StudioError, problem
 from core.models.architecture import unsuited
 from core.models.cache import cached, cached_names, is_hub_name
 from core.models.files import config, count, header, headers, weight_files
@@ -46,9 +46,21 @@ def find_model(workspace: Workspace, path: str, revision: str | None = None) -> 
 
 
 def known_models(workspace: Workspace) -> list[str]:
-    """Return the models worth offering: the starter, those of the workspace, and what was downloaded from the hub."""
+    """Return the models worth offering: the starter, those of the workspace, and what of the hub is here and can be used."""
     own = sorted(each.parent.name for each in workspace.models.glob("*/config.json"))
-    return ["data/starter", *(f"models/{name}" for name in own), *cached_names()]
+    return [
+        "data/starter",
+        *(f"models/{name}" for name in own),
+        *filter(partial(_is_usable, workspace), cached_names()),
+    ]
+
+
+def _is_usable(workspace: Workspace, name: str) -> bool:
+    try:
+        find_model(workspace, name)
+    except StudioError:
+        return False
+    return True
 
 
 def parameters(folder: Path) -> int:
