@@ -64,3 +64,29 @@ def test_long_and_short_examples_in_bfloat16_agree_where_the_way_changes():
             nn.Module(), q.bfloat16(), k.bfloat16(), v.bfloat16(), None, cu_seq_lens_q=borders
         )
         assert float((rough.float() - exact).abs().max()) < 0.03
+
+
+@pytest.mark.parametrize("window", [None, 4])
+def test_gradients_stay_inside_each_example(window):
+    """Of the products in bfloat16, whose backward pass is ours, held against autograd through a mask in float64."""
+    draw, lengths = torch.Generator().manual_seed(2), [5, 1, 40, 3]
+    total = sum(lengths)
+    query = torch.randn(1, HEADS, total, WIDTH, generator=draw).bfloat16().requires_grad_()
+    key, value = (torch.randn(1, SHARED, total, WIDTH, generator=draw).bfloat16().requires_grad_() for _ in range(2))
+    at_output = torch.randn(1, total, HEADS, WIDTH, generator=draw).bfloat16()
+    borders = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32)
+    found, _ = attention_within_examples(
+        nn.Module(), query, key, value, None, sliding_window=window, cu_seq_lens_q=borders
+    )
+    got = torch.autograd.grad(found, [query, key, value], at_output)
+
+    owner = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    place = torch.arange(total)
+    seen = (owner[:, None] == owner) & (place[:, None] >= place) & (place[:, None] - place < (window or total))
+    q, k, v = (each.detach().double().requires_grad_() for each in (query, key, value))
+    keys, values = (each.repeat_interleave(HEADS // SHARED, 1) for each in (k, v))
+    scores = (q @ keys.transpose(2, 3) / math.sqrt(WIDTH)).masked_fill(~seen, float("-inf"))
+    expected = torch.softmax(scores, -1) @ values
+    wanted = torch.autograd.grad(expected.transpose(1, 2), [q, k, v], at_output.double())
+    for one, other in zip(got, wanted, strict=True):
+        assert float((one.double() - other).norm() / other.norm()) < 0.01

@@ -22,6 +22,7 @@ from core.runs.directory import Run, read_config
 from core.runs.listening import JobListener
 from core.runs.work import run_worker
 from core.settings import RunSettings, from_dict
+from core.train.allocator import keep_freed_memory
 from core.train.attached import attached_model
 from core.train.examples import RunData, run_data
 from core.train.measuring import STEPS

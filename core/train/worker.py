@@ -25,6 +25,7 @@ from core.runs import events
 from core.runs.directory import Run
 from core.runs.listening import JobListener
 from core.runs.work import run_worker
+from core.train.allocator import keep_freed_memory
 from core.train.attached import attached_model
 from core.train.checkpoint import save
 from core.train.conflicts import model_facts, notes
@@ -42,6 +43,7 @@ Say = Callable[[events.Event], None]
 
 def work(job: Path) -> None:
     """Train the run in `job` until it is done or asked to stop."""
+    keep_freed_memory()
     run = Run(job)
     signal.signal(signal.SIGTERM, lambda *_: (job / "stop").touch())  # a polite end saves, as Stop does
     recorder = Recorder(run)
