@@ -196,5 +196,5 @@ def test_schedules_have_the_values_of_their_formulas():
 def test_a_schedule_never_reaches_zero_nor_passes_its_peak(kind):
     for total in (1, 2, 7, 1000):
         rates = [learning_rate(step, total, 3e-4, kind, 0.05) for step in range(1, total + 1)]
-        assert 0 < min(rates)
+        assert min(rates) > 0
         assert max(rates) <= 3e-4
