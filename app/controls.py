@@ -97,9 +97,7 @@ def settings_from(values: Mapping[Any, Any], controls: Controls) -> RunSettings:
             given[path] = ""
         if value == "" and rows()[path].optional:
             given[path] = None
-    # What shows its default was not asked for: some settings may contradict others only when they were.
-    asked = {path: value for path, value in given.items() if rows()[path].required or value != rows()[path].default}
-    return from_dict({}, asked)
+    return from_dict({}, given)
 
 
 def to_lines(values: Mapping[str, str]) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from core.errors import Problem, problem
 from core.models.files import headers
 from core.models.methods import TRAITS, bits_of
@@ -100,7 +102,7 @@ def notes(settings: RunSettings, model: ModelFacts, machine: Machine) -> list[Pr
     """Return what the run will do otherwise than a setting says, without anything being wrong."""
     found = []
     cutoff = settings.batch.cutoff_len
-    if model.context and cutoff > model.context and "cutoff_len" not in settings.batch.model_fields_set:
+    if model.context and cutoff > model.context and not _asked(settings.batch, "cutoff_len"):
         found.append(problem("plan.cutoff_over_context", "batch.cutoff_len", value=cutoff, limit=model.context))
     if settings.batch.packing and not TRAITS[settings.method.name].packs:
         found.append(problem("plan.no_packing", "batch.packing", method=settings.method.name))
@@ -154,11 +156,21 @@ def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
 
 
 def _of_batch(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
-    batch, given = settings.batch, settings.batch.model_fields_set
-    if batch.packing and "packing" in given and not TRAITS[settings.method.name].packs:
+    batch = settings.batch
+    if batch.packing and _asked(batch, "packing") and not TRAITS[settings.method.name].packs:
         yield problem("conflict.packing", "batch.packing", method=settings.method.name)
-    if model.context and batch.cutoff_len > model.context and "cutoff_len" in given:
+    if model.context and batch.cutoff_len > model.context and _asked(batch, "cutoff_len"):
         yield problem("conflict.cutoff", "batch.cutoff_len", value=batch.cutoff_len, limit=model.context)
+
+
+def _asked(group: BaseModel, name: str) -> bool:
+    """Say whether a person asked for what a setting is: it is not its default, or it was given.
+
+    Where a whole group was given, as the page and the recipe of an earlier run give it, its defaults were not asked for.
+    """
+    fields_of = type(group).model_fields
+    given = name in group.model_fields_set and len(group.model_fields_set) < len(fields_of)
+    return given or getattr(group, name) != fields_of[name].default
 
 
 def _changed(settings: RunSettings, path: str) -> SettingField | None:
