@@ -34,6 +34,7 @@ from core.workspace import Workspace
 
 def work(job: Path) -> None:
     """Measure the run that the job describes and keep the result in the workspace's cache."""
+    keep_freed_memory()
     run, probe = Run(job), read_config(job)["probe"]
     workspace = Workspace.at(run.config["workspace"], tuple(run.config["allow"]))
     model = models.find_model(workspace, run.settings.model.path, run.config["model"].get("revision"))
