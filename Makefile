@@ -18,6 +18,7 @@ check: setup-dev
 	$(BIN)/mypy
 
 bench: setup-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 setup: .venv/.ready

@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tasks = [_task(Path(folder), rows) for rows in options.rows]
         cold = {task.rows: _made(task, options.steps) for task in tasks}
-        warm = {task.rows: [] for task in tasks}
+        warm: dict[int, list[dict[str, float]]] = {task.rows: [] for task in tasks}
         for _ in range(options.runs):
             for task in tasks:
                 warm[task.rows].append(_trained(task, options.steps))

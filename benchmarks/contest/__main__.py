@@ -22,7 +22,7 @@ def play(role: str, name: str, task: Task, began: float) -> dict[str, Any]:
 
         return prepare(task)
     if role == "peak":
-        from benchmarks.contest.flops import peak
+        from benchmarks.contest.peak import peak
 
         return peak()
     if role == "score":

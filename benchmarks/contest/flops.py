@@ -1,4 +1,4 @@
-"""How many floating-point operations a LoRA training needs, and how many the machine can do.
+"""How many floating-point operations a LoRA training needs.
 
 Counted is what the task needs, not what a contender happens to do: padding, logits of tokens that are not learnt and
 activations that are computed a second time all lower its share. A product of (m, k) and (k, n) has 2 m k n operations.
@@ -10,22 +10,8 @@ activations that are computed a second time all lower its share. A product of (m
 """
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
-
-# Dense bfloat16 operations a second with float32 sums, from NVIDIA's data sheets; the first name that fits counts.
-DATASHEET = {
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100 NVL": 835e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "A6000": 155e12,
-    "4090": 165e12,
-    "3090": 71e12,
-}
 
 
 def needed(model: Path, lengths: Sequence[int], learnt: int, rank: int) -> float:
@@ -48,39 +34,3 @@ def needed(model: Path, lengths: Sequence[int], learnt: int, rank: int) -> float
         + 12 * pairs * queries * layers
         + 4 * learnt * hidden * config["vocab_size"]
     )
-
-
-def peak() -> dict[str, float | str]:
-    """Return the operations a second that this machine can do: by data sheet on a GPU, else measured.
-
-    Measured is the fastest of square products from 512 to 4096 in bfloat16 and float32, with torch's own number of threads.
-    """
-    import torch
-
-    if torch.cuda.is_available():
-        name = torch.cuda.get_device_name()
-        for known, operations in DATASHEET.items():
-            if known in name:
-                return {"device": name, "operations": operations, "source": "data sheet, bfloat16 dense"}
-    found = {
-        (dtype, size): _measured(size, dtype)
-        for dtype in (torch.bfloat16, torch.float32)
-        for size in (512, 1024, 2048, 4096)
-    }
-    (dtype, size), operations = max(found.items(), key=lambda each: each[1])
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
-    return {"device": name, "operations": operations, "source": f"measured, {size} square, {str(dtype)[6:]}"}
-
-
-def _measured(size: int, dtype: "torch.dtype") -> float:  # noqa: F821
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
-    best = float("inf")
-    for _ in range(4):
-        began = time.perf_counter()
-        product = left @ right
-        float(product[0, 0])  # waits for a GPU
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best

@@ -96,22 +96,33 @@ def _shared(task: Task) -> dict[str, Any]:
 
 
 def _trl_at_its_best(task: Task) -> dict[str, Any]:
-    """Return the settings that are fastest for TRL: on a CPU as measured here, on a GPU as its documentation says.
+    """Return the settings that are fastest for TRL: on a CPU as measured, on a GPU as its documentation says.
 
-    On a CPU its packing is slower than padding. On a GPU rows are packed to the cutoff, and the optimizer step has as many
-    packs as hold the task's batch.
+    Without FlashAttention rows of similar length are padded, which on a CPU is faster than its packing. With it rows are
+    packed to the cutoff; an optimizer step has as many packs as hold the task's batch.
     """
+    best: dict[str, Any] = {"gradient_checkpointing": CUDA and task.recompute}
+    attention = _flash_attention()
+    if attention is None:
+        best |= {"train_sampling_strategy": "group_by_length"}
+    else:
+        packs = task.global_batch_size * _mean_length(task) / task.cutoff_len
+        best |= {"packing": True, "gradient_accumulation_steps": max(1, round(packs / task.micro_batch_size))}
+    if CUDA:
+        best |= {
+            "use_liger_kernel": find_spec("liger_kernel") is not None,
+            "model_init_kwargs": {"dtype": "bfloat16", "attn_implementation": attention or "sdpa"},
+        }
+    return best
+
+
+def _flash_attention() -> str | None:
+    """Return the name under which transformers finds FlashAttention on this machine."""
     if not CUDA:
-        return {"gradient_checkpointing": False, "train_sampling_strategy": "group_by_length"}
-    packs = max(1, round(task.global_batch_size * _mean_length(task) / task.cutoff_len))
-    attention = "flash_attention_2" if find_spec("flash_attn") else "kernels-community/flash-attn2"
-    return {
-        "gradient_checkpointing": task.recompute,
-        "packing": True,
-        "gradient_accumulation_steps": max(1, round(packs / task.micro_batch_size)),
-        "use_liger_kernel": find_spec("liger_kernel") is not None,
-        "model_init_kwargs": {"dtype": "bfloat16", "attn_implementation": attention},
-    }
+        return None
+    if find_spec("flash_attn"):
+        return "flash_attention_2"
+    return "kernels-community/flash-attn2" if find_spec("kernels") else None
 
 
 def _mean_length(task: Task) -> float:
