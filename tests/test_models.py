@@ -107,6 +107,21 @@ def test_the_fingerprint_tells_models_apart(workspace, model):
     assert models.fingerprint(model) == models.fingerprint(copy) != models.fingerprint(other)
 
 
+def test_beside_the_weights_lie_the_template_and_all_that_ends_an_answer(model, tmp_path):
+    from core.models.companions import write_companions
+
+    source, target = shutil.copytree(model, tmp_path / "source"), tmp_path / "target"
+    (source / "chat_template.jinja").unlink()
+    (source / "generation_config.json").write_text(json.dumps({"temperature": 0.6, "eos_token_id": 256}))
+    target.mkdir()
+    write_companions(source, target)
+    assert "<|im_start|>" in (target / "chat_template.jinja").read_text()
+    generation = json.loads((target / "generation_config.json").read_text())
+    assert generation["temperature"] == 0.6
+    assert sorted(generation["eos_token_id"]) == [256, 258]
+    assert (target / "tokenizer.json").read_bytes() == (source / "tokenizer.json").read_bytes()
+
+
 def test_four_bit_layers_are_really_four_bit(model):
     loaded = load_base(model, bits=4)
     kinds = {type(m).__name__ for m in loaded.modules() if isinstance(m, torch.nn.Linear)}
