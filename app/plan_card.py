@@ -142,8 +142,8 @@ def details(found: Plan, t: Translator) -> str:
         for name, bytes in parts
     )
     smaller = "".join(f"<li>{escape(in_words.change(each, t))}</li>" for each in found.changes)
-    smaller = f"<h4>{escape(t('plan.smaller'))}</h4><ul class='changes'>{smaller}</ul>" if smaller else ""
-    return f'{facts(in_words.rows(found, t))}<h4>{escape(t("plan.parts"))}</h4><dl class="parts">{bars}</dl>{smaller}'
+    smaller = f'<h4>{escape(t("plan.smaller"))}</h4><ul class="changes">{smaller}</ul>' if smaller else ""
+    return f'{facts(in_words.rows(found, t))}<h4>{escape(t("plan.parts"))}</h4><dl class="memory-parts">{bars}</dl>{smaller}'
 
 
 def measure(studio: Studio, card: PlanCard, settings: RunSettings, t: Translator) -> dict[Any, Any]:
