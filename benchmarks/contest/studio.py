@@ -1,16 +1,15 @@
 """The studio as a contender: `Trainer` fed the way `core/train/worker.py` feeds it, with the settings' own defaults."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchmarks.contest.stopwatch import Stopwatch
 from benchmarks.contest.task import Task
-from core.models.load import load_base
-from core.models.methods import bits_of
 from core.render.tokenizer import ChatTokenizer
 from core.settings import RunSettings, from_dict
+from core.train.allocator import keep_freed_memory
+from core.train.attached import attached_model
 from core.train.examples import run_data
 from core.train.methods import method_of
 from core.train.trainer import Trainer
@@ -18,17 +17,16 @@ from core.workspace import Workspace
 
 
 def studio(task: Task, watch: Stopwatch, adapter: Path) -> None:
+    keep_freed_memory()
     model_folder, settings = Path(task.model), studio_settings(task)
     data = run_data(Workspace.at(task.workspace), settings, model_folder, None)
     torch.manual_seed(task.seed)
-    method = method_of(settings)
-    model: Any = method.attach(load_base(model_folder, bits=bits_of(settings)), settings)
-    groups = method.groups(model, settings)
+    model, groups = attached_model(model_folder, settings, model_folder)
     trainer = Trainer(model, data.train, ChatTokenizer.load(model_folder).pad_id, settings, data.of_pass, groups)
     for step in trainer.steps():
         watch.step(step.tokens, step.learnt_tokens)
     watch.finish()
-    method.save(model, adapter)
+    method_of(settings).save(model, adapter)
 
 
 def studio_settings(task: Task) -> RunSettings:
