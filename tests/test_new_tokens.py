@@ -1,6 +1,7 @@
 """ChatML on a model without it: its tokenizer, the new rows and nothing but them, and the way from training to merge."""
 
 import json
+import shutil
 import threading
 
 import pytest
@@ -267,6 +268,18 @@ def test_without_the_tokens_the_way_out_is_told_before_the_start(run):
     with pytest.raises(StudioError, match=r"model\.add_chatml") as caught:
         checked_plan(place, plain)
     assert caught.value.problems[0].code == "model.no_template"
+
+
+def test_a_family_that_cannot_take_new_tokens_is_refused_before_the_start(run):
+    place, base, made = run
+    shutil.copytree(base, place.models / "phi")
+    change = {"model_type": "phi", "architectures": ["PhiForCausalLM"]}
+    file = place.models / "phi" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(StudioError) as caught:
+        checked_plan(place, from_dict(made.settings.model_dump(exclude_unset=True), {"model.path": "models/phi"}))
+    assert [each.code for each in caught.value.problems] == ["model.biased_output"]
+    shutil.rmtree(place.models / "phi")
 
 
 @pytest.mark.parametrize(

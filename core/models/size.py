@@ -53,6 +53,11 @@ class Size:
     others: int
 
     @property
+    def biased_output(self) -> bool:
+        """Whether the output layer adds a bias; of an unknown family nobody knows before it is loaded."""
+        return self.family in FAMILIES and FAMILIES[self.family].output_bias
+
+    @property
     def linear_weights(self) -> int:
         """Weights in the layers' linear layers, without biases: what 4-bit loading shrinks."""
         return sum(each.weights for each in self.linears)

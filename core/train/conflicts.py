@@ -145,14 +145,20 @@ def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
             yield problem("conflict.targets", "lora.targets", names=", ".join(missing), has=has)
     if settings.compute.checkpointing == "on" and not traits.checkpoints:
         yield problem("conflict.checkpointing", "compute.checkpointing", method=name)
-    if settings.model.add_chatml and model.template:
+    if settings.model.add_chatml:
+        yield from _of_new_tokens(settings, model)
+
+
+def _of_new_tokens(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
+    name, able = settings.method.name, [*sorted(LORA), "full"]
+    if model.template:
         yield problem("conflict.has_template", "model.add_chatml")
-    elif settings.model.add_chatml and settings.data.template == "completion":
+    elif settings.data.template == "completion":
         yield problem("conflict.chatml_completion", "model.add_chatml")
-    elif settings.model.add_chatml and name not in {*LORA, "full"}:
-        yield problem(
-            "conflict.chatml_method", "model.add_chatml", method=name, able=", ".join([*sorted(LORA), "full"])
-        )
+    elif name not in able:
+        yield problem("conflict.chatml_method", "model.add_chatml", method=name, able=", ".join(able))
+    elif model.size.biased_output:
+        yield problem("model.biased_output", settings.model.path)
 
 
 def _of_batch(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
