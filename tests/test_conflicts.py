@@ -116,6 +116,13 @@ def test_targets_must_be_layers_of_this_model(folders):
     assert "q_proj" in found[0].say("en")
 
 
+def test_pissa_has_no_more_directions_than_a_layer(workspace):
+    tiny = workspace.models / "tiny"  # keys and values are 32 wide
+    assert codes(tiny, method__name="pissa", lora__rank=32, batch__cutoff_len=512) == []
+    assert codes(tiny, method__name="pissa", lora__rank=33, batch__cutoff_len=512) == ["method.rank_over_layer"]
+    assert codes(tiny, method__name="lora", lora__rank=33, batch__cutoff_len=512) == []
+
+
 def test_chatml_is_not_added_to_a_model_that_has_a_template(folders):
     assert codes(folders["plain"], model__add_chatml=True) == ["conflict.has_template"]
     assert codes(folders["bare"], model__add_chatml=True) == []

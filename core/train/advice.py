@@ -11,9 +11,9 @@ from core.data import mix
 from core.errors import Problem, problem
 from core.models.size import Size
 from core.settings import RunSettings
+from core.train.arithmetic import trained_parameters
 from core.train.conflicts import LORA
 from core.train.examples import RunData, Source
-from core.train.memory import trained_parameters
 
 FEW_STEPS = 60  # facts/training: runs below it changed nothing that anyone could see
 LARGE, VERY_LARGE = 100_000_000, 3_000_000_000  # weights

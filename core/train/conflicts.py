@@ -143,6 +143,9 @@ def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
         if missing and model.modules:
             has = ", ".join(dict.fromkeys(each.name for each in model.size.linears))
             yield problem("conflict.targets", "lora.targets", names=", ".join(missing), has=has)
+    most = min((min(each.rows, each.columns) for each in model.size.linears), default=0)
+    if name == "pissa" and settings.lora.rank > most > 0:  # a matrix has no more main directions than its shorter side
+        yield problem("method.rank_over_layer", "lora.rank", value=settings.lora.rank, most=most)
     if settings.compute.checkpointing == "on" and not traits.checkpoints:
         yield problem("conflict.checkpointing", "compute.checkpointing", method=name)
     if settings.model.add_chatml:

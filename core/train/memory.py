@@ -4,30 +4,39 @@ The counts are arithmetic on shapes; what a library adds to them (its own size, 
 `benchmarks/memory.py`, which compares this with what a worker really takes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from core.models.methods import TRAITS, bits_of
-from core.models.size import Linear, Size
+from core.models.size import Size
 from core.settings import RunSettings, from_dict
+from core.train.arithmetic import (
+    FLOAT,
+    activation_bytes,
+    optimizer_bytes,
+    product_bytes,
+    trained_parameters,
+    weight_bytes,
+)
 from core.train.conflicts import LORA
 from core.train.machine import Machine
 
 Verdict = Literal["fits", "tight", "does_not_fit"]
 TIGHT, FULL = 0.8, 0.95  # of the memory there; chosen by us: other programs and the allocator's gaps want the rest
 MOST_TOKENS = {"cpu": 4_096, "cuda": 16_384}  # of a micro-batch; on 2 cores more gained nothing
-# Logits that exist at a time, and bytes of each: as the head gives them, in float32, their softmax and both gradients.
-_LOGITS, _LOGIT_BYTES = {"cpu": 2**23, "cuda": 2**27}, 16
-_PROGRAM = {
-    "cpu": 650_000_000,
-    "cuda": 600_000_000,
-}  # resident size with torch, transformers and peft; a card's context
+# Logits that exist at a time (core.train.loss), and bytes of each: in two precisions, their softmax and their gradient.
+_LOGITS, _LOGIT_BYTES = {"cpu": 2**23, "cuda": 2**27}, 12
+_PROGRAM = {"cpu": 480_000_000, "cuda": 600_000_000}  # torch, transformers and peft, measured; a card's context, usual
 _MOST_CHANGES = 4
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes at the peak, by what they are for. `program` is the libraries, and on a card its context."""
+    """Bytes at the peak, by what they are for.
+
+    `program` is the libraries, and on a card its context. `loading` is what the stored weights take beside those in use while
+    the latter are made, as far as it is more than the training itself takes later.
+    """
 
     program: int
     weights: int
@@ -36,6 +45,7 @@ class Memory:
     optimizer: int
     activations: int
     logits: int
+    loading: int
 
     @property
     def total(self) -> int:
@@ -57,50 +67,43 @@ class Change:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """The largest micro-batch of a run: its tokens, padding included, and how its activations are kept."""
+    """The largest micro-batch of a run.
+
+    `tokens` include padding, `length` is that of a typical example; with `checkpointing`, activations are computed again.
+    """
 
     tokens: int
+    length: int
     checkpointing: bool
 
 
-def trained_parameters(size: Size, settings: RunSettings) -> int:
-    """Return how many weights the run's method trains."""
-    name, method = settings.method.name, settings.method
-    if name == "full":
-        return size.parameters
-    if name == "freeze":
-        inside = size.parameters - size.embedding_weights
-        return inside * min(method.layers, size.layers) // max(1, size.layers)
-    if name == "prompt":
-        return method.virtual_tokens * size.hidden
-    if name == "prefix":
-        return method.virtual_tokens * size.layers * 2 * size.key_value_heads * size.head_dim
-    adapted = _adapted(size, settings.lora.targets)
-    matrices = sum(each.count * settings.lora.rank * (each.rows + each.columns) for each in adapted)
-    return matrices + (sum(each.count * each.rows for each in adapted) if name == "dora" else 0)
+def needed(size: Size, settings: RunSettings, machine: Machine, micro: MicroBatch, stored: float = 2.0) -> Memory:
+    """Return the memory that a training takes at its peak with micro-batches like `micro`.
 
-
-def _adapted(size: Size, targets: list[str]) -> list[Linear]:
-    if "all-linear" in targets:
-        return list(size.linears)
-    ends = {target.rpartition(".")[2] for target in targets}
-    output = [Linear("lm_head", size.vocabulary, size.hidden)] if "lm_head" in ends else []
-    return [each for each in size.linears if each.name in ends] + output
-
-
-def needed(size: Size, settings: RunSettings, machine: Machine, micro: MicroBatch) -> Memory:
-    """Return the memory that a training takes at its peak with micro-batches like `micro`."""
-    trained = trained_parameters(size, settings)
-    whole = settings.method.name in ("full", "freeze")  # what is trained is among the weights
-    return Memory(
+    `stored` is the bytes of a weight in the model's files, 2 in most: those are in memory too while they are converted.
+    """
+    trained, tokens = trained_parameters(size, settings), micro.tokens
+    added = trained if TRAITS[settings.method.name].adapter else 0  # otherwise they are among the weights
+    training = Memory(
         program=_PROGRAM[machine.device],
-        weights=_weights(size, settings, machine),
-        trained=0 if whole else 4 * trained,
-        gradients=4 * trained,
-        optimizer=_optimizer(settings, trained),
-        activations=_activations(size, settings, machine, micro),
-        logits=min(micro.tokens * size.vocabulary, _LOGITS[machine.device]) * _LOGIT_BYTES,
+        weights=weight_bytes(size, settings, machine),
+        trained=FLOAT * added,
+        gradients=FLOAT * trained,
+        optimizer=optimizer_bytes(settings, trained),
+        activations=activation_bytes(size, settings, machine, tokens, micro.length, micro.checkpointing),
+        logits=min(tokens * size.vocabulary, _LOGITS[machine.device]) * _LOGIT_BYTES,
+        loading=0,
     )
+    read = stored * size.parameters if machine.device == "cpu" and stored != _held(settings, machine) else 0.0
+    while_loading = training.program + training.weights + int(read)
+    return replace(training, loading=max(0, while_loading - training.total))
+
+
+def _held(settings: RunSettings, machine: Machine) -> float:
+    """Return the bytes of a weight that is used as it is stored, 0 where all are converted."""
+    if bits_of(settings) < 16:
+        return 0.0
+    return float(product_bytes(settings, machine)) if TRAITS[settings.method.name].adapter else FLOAT
 
 
 def fitting(
@@ -114,7 +117,7 @@ def fitting(
     """
     wanted = settings.compute.checkpointing if TRAITS[settings.method.name].checkpoints else "off"
     kept, again = (
-        MicroBatch(_most(size, settings, machine, free, longest, most, each), each) for each in (False, True)
+        MicroBatch(_most(size, settings, machine, free, longest, most, each), longest, each) for each in (False, True)
     )
     if wanted != "auto":
         return again if wanted == "on" else kept
@@ -179,38 +182,8 @@ def _most(size: Size, settings: RunSettings, machine: Machine, free: int, least:
     low, high = least, max(least, most)
     while low < high:
         middle = (low + high + 1) // 2
-        if needed(size, settings, machine, MicroBatch(middle, again)).total <= TIGHT * free:
+        if needed(size, settings, machine, MicroBatch(middle, least, again)).total <= TIGHT * free:
             low = middle
         else:
             high = middle - 1
     return low
-
-
-def _weights(size: Size, settings: RunSettings, machine: Machine) -> int:
-    """Return the bytes of the base: its linear layers in the method's bits, everything else whole.
-
-    4 bits are NF4 with double quantisation: half a byte, a byte for each 64 weights, 4 bytes for each 64 x 256 of them.
-    """
-    whole = 4 if machine.device == "cpu" else 2
-    bits = bits_of(settings)
-    linear = {4: 0.5 + 1 / 64 + 4 / (64 * 256), 8: 1.0, 16: float(whole)}[bits]
-    return int(size.linear_weights * linear + (size.parameters - size.linear_weights) * whole)
-
-
-def _optimizer(settings: RunSettings, trained: int) -> int:
-    match settings.optim.name:
-        case "paged_adamw_8bit":
-            return 2 * trained
-        case "adafactor":
-            return trained // 16  # a row and a column of each matrix; less for large ones
-        case _:
-            return 8 * trained
-
-
-def _activations(size: Size, settings: RunSettings, machine: Machine, micro: MicroBatch) -> int:
-    """Return the bytes of what the forward pass keeps for the backward pass."""
-    compute = 4 if settings.compute.dtype == "float32" or machine.bfloat16 is False else 2
-    width = sum(each.count * (each.rows + each.columns) for each in size.linears) / max(1, size.layers)
-    layer = width * compute + 4 * size.hidden * 4
-    kept = size.hidden * 4 * size.layers + layer if micro.checkpointing else size.layers * layer
-    return int(micro.tokens * kept)

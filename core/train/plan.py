@@ -18,6 +18,7 @@ from core.prompts.store import PromptStore
 from core.settings import RunSettings
 from core.train import conflicts as conflicting
 from core.train.advice import advice
+from core.train.arithmetic import trained_parameters
 from core.train.batches import batches, steps_per_epoch, total_steps
 from core.train.examples import RunData, Source, run_data
 from core.train.identity import teaches_identity
@@ -31,7 +32,6 @@ from core.train.memory import (
     changes,
     fitting,
     needed,
-    trained_parameters,
     verdict,
 )
 from core.train.schedule import validation_interval
@@ -138,7 +138,7 @@ def plan(workspace: Workspace, settings: RunSettings, progress: Progress = silen
     shape = _shape(settings, data, micro)
     fingerprint = models.fingerprint(model)
     found = speed(workspace, settings, facts.size, fingerprint, models.weight_bytes(model), here, shape)
-    memory = needed(facts.size, settings, here, micro)
+    memory = needed(facts.size, settings, here, micro, models.weight_bytes(model) / facts.size.parameters)
     judged = verdict(found.peak_bytes or memory.total, here)
     identities = {entry.name for entry in entries if teaches_identity(workspace, entry)}
     interval = validation_interval(settings.log, steps, per_epoch)
@@ -222,7 +222,8 @@ def _micro_batch(settings: RunSettings, data: RunData, size: Size, machine: Mach
     looked_at = min(_LOOKED_AT, steps_per_epoch(len(lengths), batch.global_batch_size))
     largest = max(int(lengths[next(steps)].sum()) for _ in range(looked_at))
     most = longest * (batch.micro_batch_size or batch.global_batch_size)
-    return replace(found, tokens=min(found.tokens, largest, most))
+    typical = int((lengths.astype(float) ** 2).sum() / lengths.sum())  # of the example that a token stands in
+    return replace(found, tokens=min(found.tokens, largest, most), length=typical)
 
 
 def _shape(settings: RunSettings, data: RunData, micro: MicroBatch) -> Shape:

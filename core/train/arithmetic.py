@@ -1,0 +1,121 @@
+"""The bytes of each part of a training, as arithmetic on the shapes of the model.
+
+Which tensors a forward pass keeps for the backward pass was read off autograd's own list on Llamas of three sizes; a test
+compares the two. What the C library's heap adds to that was measured (`benchmarks/memory.py`).
+"""
+
+from core.models.methods import TRAITS, bits_of
+from core.models.size import Linear, Size
+from core.settings import RunSettings
+from core.train.machine import Machine
+
+FLOAT = 4  # bytes
+_SHORT = 512  # tokens; up to there a CPU attends in bfloat16 by plain products, whose weights are kept (core.train.attention)
+_NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte for each 64, a float for each 256 of those
+# What is kept is this much larger in memory: a heap has gaps between blocks of many sizes; a card's allocator has few.
+_GAPS = {"cpu": 1.45, "cuda": 1.08}
+_WHOLE = ("full", "freeze")
+
+
+def trained_parameters(size: Size, settings: RunSettings) -> int:
+    """Return how many weights the run's method trains."""
+    name, method = settings.method.name, settings.method
+    if name == "full":
+        return size.parameters
+    if name == "freeze":
+        inside = size.parameters - size.embedding_weights
+        return inside * min(method.layers, size.layers) // max(1, size.layers)
+    if name == "prompt":
+        return method.virtual_tokens * size.hidden
+    if name == "prefix":
+        return method.virtual_tokens * size.layers * 2 * size.key_value_heads * size.head_dim
+    adapted = _adapted(size, settings.lora.targets)
+    matrices = sum(each.count * settings.lora.rank * (each.rows + each.columns) for each in adapted)
+    return matrices + (sum(each.count * each.rows for each in adapted) if name == "dora" else 0)
+
+
+def product_bytes(settings: RunSettings, machine: Machine) -> int:
+    """Return the bytes of a number in the products: 2 where the hardware has bfloat16, or a card float16."""
+    if settings.compute.dtype != "auto":
+        return 2 if settings.compute.dtype == "bfloat16" else FLOAT
+    return 2 if machine.device == "cuda" or machine.bfloat16 else FLOAT
+
+
+def weight_bytes(size: Size, settings: RunSettings, machine: Machine) -> int:
+    """Return the bytes of the model's own weights, and of copies of them that are kept for the backward pass.
+
+    Frozen ones are held in the precision of the products, or quantised. Those that are trained are held in float32 and
+    converted in each forward pass.
+    """
+    each, name = product_bytes(settings, machine), settings.method.name
+    others = size.parameters - size.linear_weights
+    if name in _WHOLE:
+        trained = trained_parameters(size, settings)
+        frozen = (size.parameters - trained) * (FLOAT if machine.device == "cpu" else each)
+        linear = min(trained, size.linear_weights) if name == "full" else trained
+        return trained * FLOAT + frozen + (linear * each if each < FLOAT else 0)
+    if name == "pissa":  # what is left of its weights stays as exact as it was stored
+        return size.parameters * FLOAT + (size.linear_weights * each if each < FLOAT else 0)
+    linear_bytes = {4: _NF4, 8: 1.0, 16: float(each)}[bits_of(settings)]
+    return int(size.linear_weights * linear_bytes + others * each)
+
+
+def optimizer_bytes(settings: RunSettings, trained: int) -> int:
+    """Return the bytes that the optimizer remembers."""
+    match settings.optim.name:
+        case "paged_adamw_8bit":
+            return 2 * trained
+        case "adafactor":
+            return trained // 16  # a row and a column of each matrix; less for large ones
+        case _:
+            return 2 * FLOAT * trained
+
+
+def activation_bytes(
+    size: Size, settings: RunSettings, machine: Machine, tokens: int, length: int, checkpointing: bool
+) -> int:
+    """Return the bytes of what the forward pass keeps for the backward pass; `length` is that of a typical example."""
+    return int(tokens * token_bytes(size, settings, machine, length, checkpointing) * _GAPS[machine.device])
+
+
+def token_bytes(size: Size, settings: RunSettings, machine: Machine, length: int, checkpointing: bool) -> float:
+    """Return the bytes that autograd keeps for each token, in all layers together."""
+    each, layers = product_bytes(settings, machine), size.layers
+    layer = _layer(size, settings, machine, each, length)
+    if settings.method.name == "freeze":
+        layers = min(settings.method.layers, layers)
+    if not checkpointing:
+        return layers * layer
+    entering = size.hidden * (FLOAT if settings.method.name in _WHOLE else each)
+    return layers * entering + layer  # one layer at a time is computed again
+
+
+def _layer(size: Size, settings: RunSettings, machine: Machine, each: int, length: int) -> float:
+    """Return the bytes that one layer keeps for each token."""
+    hidden, queries = size.hidden, (size.heads * size.head_dim or size.hidden)
+    pairs = size.key_value_heads * size.head_dim or queries
+    gated = any(linear.name in ("gate_proj", "gate_up_proj") for linear in size.linears)
+    inner = (4 if gated else 2) * size.intermediate  # what goes in and out of the activation, and their product
+    by_products = machine.device == "cpu" and each < FLOAT and length <= _SHORT
+    attention = queries + size.heads * length if by_products else 2 * queries
+    if (
+        settings.method.name in _WHOLE
+    ):  # the stream between layers is in float32; each linear layer keeps its converted input
+        converted = 3 * hidden if each < FLOAT else 0
+        return each * (inner + 2 * hidden + converted + queries + 2 * pairs + attention) + 4 * FLOAT * hidden
+    kept = float(each * (inner + 2 * hidden + queries + 2 * pairs + attention) + 2 * FLOAT * hidden)
+    adapted = [linear for linear in _adapted(size, settings.lora.targets) if linear.name != "lm_head"]
+    if TRAITS[settings.method.name].mergeable and size.layers:
+        if settings.lora.dropout:  # the input that is left, and what was dropped
+            kept += 4.6 * sum(linear.columns * linear.count for linear in adapted) / size.layers
+        if settings.method.name == "dora":  # the output before it is scaled
+            kept += 4.7 * sum(linear.rows * linear.count for linear in adapted) / size.layers
+    return kept
+
+
+def _adapted(size: Size, targets: list[str]) -> list[Linear]:
+    if "all-linear" in targets:
+        return list(size.linears)
+    ends = {target.rpartition(".")[2] for target in targets}
+    output = [Linear("lm_head", size.vocabulary, size.hidden)] if "lm_head" in ends else []
+    return [each for each in size.linears if each.name in ends] + output
