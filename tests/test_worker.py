@@ -100,7 +100,7 @@ def test_a_run_says_at_its_end_which_step_is_kept_and_what_it_took(whole, worksp
 
 def test_what_was_done_instead_of_paging_is_told(whole):
     _, told = whole
-    assert [each.code for each in of(events.Warned, told)] == ["plan.no_paging"]
+    assert "plan.no_paging" in [each.code for each in of(events.Warned, told)]
 
 
 def test_tensorboard_has_the_same_curves(whole):

@@ -69,7 +69,7 @@ def _inspected(folder: Path, _: object) -> Inspection:
         return Inspection(problems=error.problems, licence=_licence(folder), revision=revision_of(folder))
     values = config(folder)
     quantised = quantisation_of(values)
-    facts: dict[str, Any] = {"weight_bytes": weight_bytes(folder), "dtype": _dtype(folder), "quantised": quantised}
+    facts: dict[str, Any] = {"weight_bytes": weight_bytes(folder), "dtype": stored_dtype(folder), "quantised": quantised}
     problems = [*_quantised_otherwise(quantised, folder.name)]
     remarks = [*_of_config(values, quantised, folder.name)]
     try:
@@ -91,7 +91,7 @@ def _spoken(folder: Path) -> dict[str, Any]:
     return {"tokens": max(ids) + 1, "template": chat.template_source, "stops": tuple(chat.stop_tokens)}
 
 
-def _dtype(folder: Path) -> str:
+def stored_dtype(folder: Path) -> str:
     """Return the type in which most weights are stored."""
     found: Counter[str] = Counter()
     for tensor in headers(folder).values():

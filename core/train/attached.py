@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.models.folder import config
 from core.models.grow import grow
+from core.models.inspection import stored_dtype
 from core.models.load import compute_dtype, load_base
 from core.models.methods import TRAITS, bits_of
 from core.settings import RunSettings
 from core.train.methods import method_of
 
-_HALF = ("bfloat16", "float16")
+_HALF = {"BF16": "bfloat16", "F16": "float16"}  # safetensors' names
 
 
 def attached_model(
@@ -25,10 +25,8 @@ def attached_model(
     nothing to convert at each step. Quantised ones are quantised from the weights as they are stored.
     """
     method = method_of(settings)
-    values = config(folder)
-    stored = str(values.get("dtype") or values.get("torch_dtype") or "float32")
     frozen = TRAITS[settings.method.name].adapter
-    base = load_base(folder, bits=bits_of(settings), dtype=stored if frozen and stored in _HALF else None)
+    base = load_base(folder, bits=bits_of(settings), dtype=_HALF.get(stored_dtype(folder)) if frozen else None)
     grow(base, tokenizer_folder)
     model = method.attach(base, settings)
     if frozen and settings.method.name != "pissa":  # whose base is what its start leaves over, to the last digit
