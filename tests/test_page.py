@@ -15,6 +15,7 @@ from app.pages.run_panel import follow
 from app.preview import rendered, tokenizer
 from app.server import preferred
 from app.studio import Studio
+from app.waiting import Waited
 from core.errors import DataError, SettingsError, problem
 from core.records import Conversation, Message
 from core.runs import directory, events
@@ -142,6 +143,17 @@ def test_progress_is_told_in_words_and_to_screen_readers(studio: Studio) -> None
     bar = jobs.progress_bar(jobs.look(studio, job), T)
     assert "Step 4 of 10" in bar
     assert 'aria-valuenow="4"' in bar
+
+
+def test_a_page_that_waits_says_how_much_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = Waited()
+    assert waited.words("plan.tokenising", T) == ""
+    now = [100.0]
+    monkeypatch.setattr("app.waiting.time.monotonic", lambda: now[0])
+    waited(0, 400)
+    now[0] += 30
+    waited(100, 400)
+    assert "25 % done, about 2 min left" in waited.words("plan.tokenising", T)
 
 
 def test_what_was_counted_is_no_progress_of_the_next_phase(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from core.commands.root import app
 from core.data.entry import DatasetEntry
 from core.data.formats import usable
 from core.data.registry import Registry
@@ -24,13 +26,17 @@ from core.errors import DataError, ModelError
 from core.progress import Cancelled
 from core.records import Conversation, Text
 from core.render.tokenizer import IGNORE_INDEX, ChatTokenizer, Example
+from core.runs import events, process
+from core.runs.directory import Run
 from core.runs.process import worker_environment
+from core.runs.work import run_worker
 from core.settings import RunSettings, from_dict
 from core.tokens import keeping, tokenise
 from core.tokens.key import key_of
 from core.tokens.store import TokenSet, opened
 from core.tokens.tokenise import tokenised
 from core.train.examples import MOST_VALIDATION, RunData, run_data
+from core.train.prepare import prepare
 from core.workspace import Workspace
 from tests.bare import build_bare_model
 from tests.families import FAMILIES, write
@@ -260,13 +266,13 @@ def test_a_process_that_is_killed_leaves_no_half_set_and_no_process_behind(works
         "tokenised(workspace.cache, entry, Path(sys.argv[2]), None, tell, processes=2)\n"
     )
     command = [sys.executable, "-c", script, str(workspace.root), str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=worker_environment())
-    assert process.stdout is not None
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, env=worker_environment())
+    assert started.stdout is not None
     for _ in range(3):
-        assert process.stdout.readline()
-    children = psutil.Process(process.pid).children()
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+        assert started.stdout.readline()
+    children = psutil.Process(started.pid).children()
+    started.send_signal(signal.SIGKILL)
+    started.communicate()
     assert len(children) == 2
     names = kept(workspace)
     assert names == {f"{key_of(entry, folder, None)}.part"}
@@ -551,3 +557,57 @@ def test_a_model_without_a_template_learns_texts_and_completions_but_no_conversa
     example = data.train[0]
     assert text_of(workspace, example.input_ids) == "Question 0?\nYes.<|endoftext|>"
     assert text_of(workspace, learnt_of(example)) == "Yes.<|endoftext|>"
+
+
+def a_run(workspace: Workspace) -> Run:
+    add(workspace, asking(60))
+    chosen = settings(
+        data__validation_share=0,
+        data__accept_warnings=True,
+        method__name="lora",
+        schedule__max_steps=2,
+        batch__cutoff_len=64,
+    )
+    run = prepare(workspace, chosen)
+    shutil.rmtree(workspace.cache / "tokens")
+    return run
+
+
+def phases(run: Run) -> list[str]:
+    return [each.name for each in events.read_from(run.log)[0] if isinstance(each, events.Phase)]
+
+
+def test_a_training_says_that_it_tokenises_only_if_it_does(workspace: Workspace) -> None:
+    from core.train.worker import work
+
+    first = a_run(workspace)
+    work(first.path)
+    assert phases(first)[:3] == ["checking_data", "tokenising", "loading_model"]
+    second = prepare(workspace, first.settings)
+    work(second.path)
+    assert "tokenising" not in phases(second)
+
+
+def test_a_training_that_is_stopped_while_it_tokenises_has_done_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.train.worker import work
+
+    run = a_run(workspace)
+    process.ask_to_stop(run.path)
+    monkeypatch.setattr(sys, "argv", ["worker", str(run.path)])
+    run_worker(work)
+    assert run.status == "stopped"
+    assert run.adapter() is None
+    assert kept(workspace) == set()
+
+
+def test_the_command_line_says_that_rows_are_tokenised_the_first_time(workspace: Workspace) -> None:
+    add(workspace, asking(60))
+    recipe = workspace.root / "recipe.yaml"
+    recipe.write_text("model: {path: models/tiny}\ndata: {train: [mine]}\n")
+    arguments = ["plan", str(recipe), "--workspace", str(workspace.root), "--no-measure"]
+    first, second = (CliRunner().invoke(app, arguments) for _ in range(2))
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "Turning the rows into tokens" in first.stderr
+    assert "Turning the rows into tokens" not in second.stderr
