@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from core.commands.data_work import TerminalListener, listened
 from core.amounts import bytes_of
+from core.commands.data_work import TerminalListener, listened
 from core.commands.shared import (
     WORKSPACE,
     JsonOption,
