@@ -208,6 +208,18 @@ def test_conflicts_are_told_beside_other_problems(workspace):
     assert {each.code for each in caught.value.problems} == {"prompt.unknown", "conflict.bits"}
 
 
+def test_conflicts_are_told_beside_what_is_wrong_with_the_rows(workspace):
+    with pytest.raises(StudioError) as caught:
+        prepare(workspace, run_settings(batch__cutoff_len=16, compute__compile=True))
+    assert {each.code for each in caught.value.problems} == {"data.too_long", "conflict.compile_on_cpu"}
+
+
+def test_a_model_that_is_not_here_yet_keeps_no_conflict_back(workspace):
+    with pytest.raises(StudioError) as caught:
+        prepare(workspace, run_settings(model__path="nobody/has-this-model", method__name="lora", method__bits=4))
+    assert {each.code for each in caught.value.problems} == {"conflict.bits"}
+
+
 def test_the_recipe_of_a_run_without_packing_can_start_again(workspace, tmp_path):
     """Written back, a default stands in the file as if somebody had asked for it."""
     run = prepare(workspace, run_settings(method__name="prompt", optim__learning_rate=1e-2))

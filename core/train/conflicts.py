@@ -71,14 +71,15 @@ def _facts(folder: Path, _: object) -> ModelFacts:
     )
 
 
-def conflicts(settings: RunSettings, model: ModelFacts, machine: Machine) -> list[Problem]:
-    """Return what keeps these settings from starting on this model and machine."""
-    return [
-        *_of_precision(settings, model, machine),
-        *_of_method(settings, model),
-        *_of_batch(settings, model),
+def conflicts(settings: RunSettings, model: ModelFacts | None, machine: Machine) -> list[Problem]:
+    """Return what keeps these settings from starting on this machine, and on this model where it is here already."""
+    found = [
+        *_of_precision(settings, machine),
+        *_unread(settings),
+        *_of_method(settings),
         *check_trackers(settings),
     ]
+    return [*found, *_of_model(settings, model)] if model else found
 
 
 def schedule_conflicts(settings: RunSettings, steps: int, validation_examples: int, interval: int) -> list[Problem]:
@@ -111,31 +112,43 @@ def notes(settings: RunSettings, model: ModelFacts, machine: Machine) -> list[Pr
     return found
 
 
-def _of_precision(settings: RunSettings, model: ModelFacts, machine: Machine) -> Iterator[Problem]:
+def _of_precision(settings: RunSettings, machine: Machine) -> Iterator[Problem]:
     name, allowed, bits = settings.method.name, TRAITS[settings.method.name].bits, bits_of(settings)
     if bits not in allowed:
         able = ", ".join(each for each, traits in TRAITS.items() if bits in traits.bits)
         values = {"method": name, "bits": bits, "allowed": ", ".join(map(str, allowed)), "able": able}
         yield problem("conflict.bits", "method.bits", **values)
-    if model.quantised == "bitsandbytes" and bits != model.bits:
-        able = "qlora" if model.bits in TRAITS["qlora"].bits else name
-        yield problem("conflict.other_bits", "method.bits", bits=bits, has=model.bits, able=able)
-    elif model.quantised not in ("", "bitsandbytes"):
-        yield problem("conflict.quantised", "model.path", method=model.quantised)
     if settings.compute.dtype == "bfloat16" and machine.bfloat16 is False:
         yield problem("conflict.no_bfloat16", "compute.dtype", machine=machine.name)
     if settings.compute.compile and machine.device == "cpu":
         yield problem("conflict.compile_on_cpu", "compute.compile")
 
 
-def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
-    name, traits = settings.method.name, TRAITS[settings.method.name]
+def _unread(settings: RunSettings) -> Iterator[Problem]:
+    """Find settings that were changed and that the method does not read."""
     for path, methods in _ONLY_WITH.items():
-        if name not in methods and (row := _changed(settings, path)) is not None:
+        if settings.method.name not in methods and (row := _changed(settings, path)) is not None:
             default = "" if row.default is None else row.default
             shown = ", ".join(default) if isinstance(default, list) else f"{default:g}" if default != "" else "–"
-            values = {"setting": path, "method": name, "methods": ", ".join(sorted(methods)), "default": shown}
-            yield problem("conflict.unread", path, **values)
+            named = {"setting": path, "method": settings.method.name, "methods": ", ".join(sorted(methods))}
+            yield problem("conflict.unread", path, **named, default=shown)
+
+
+def _of_method(settings: RunSettings) -> Iterator[Problem]:
+    name, traits = settings.method.name, TRAITS[settings.method.name]
+    if settings.compute.checkpointing == "on" and not traits.checkpoints:
+        yield problem("conflict.checkpointing", "compute.checkpointing", method=name)
+    if settings.batch.packing and _asked(settings.batch, "packing") and not traits.packs:
+        yield problem("conflict.packing", "batch.packing", method=name)
+
+
+def _of_model(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
+    name, bits, cutoff = settings.method.name, bits_of(settings), settings.batch.cutoff_len
+    if model.quantised == "bitsandbytes" and bits != model.bits:
+        able = "qlora" if model.bits in TRAITS["qlora"].bits else name
+        yield problem("conflict.other_bits", "method.bits", bits=bits, has=model.bits, able=able)
+    elif model.quantised not in ("", "bitsandbytes"):
+        yield problem("conflict.quantised", "model.path", method=model.quantised)
     if name == "freeze" and settings.method.layers > model.size.layers:
         yield problem("conflict.layers", "method.layers", layers=settings.method.layers, has=model.size.layers)
     if name in LORA and "all-linear" not in settings.lora.targets:
@@ -146,8 +159,8 @@ def _of_method(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
     most = min((min(each.rows, each.columns) for each in model.size.linears), default=0)
     if name == "pissa" and settings.lora.rank > most > 0:  # a matrix has no more main directions than its shorter side
         yield problem("method.rank_over_layer", "lora.rank", value=settings.lora.rank, most=most)
-    if settings.compute.checkpointing == "on" and not traits.checkpoints:
-        yield problem("conflict.checkpointing", "compute.checkpointing", method=name)
+    if model.context and cutoff > model.context and _asked(settings.batch, "cutoff_len"):
+        yield problem("conflict.cutoff", "batch.cutoff_len", value=cutoff, limit=model.context)
     if settings.model.add_chatml:
         yield from _of_new_tokens(settings, model)
 
@@ -162,14 +175,6 @@ def _of_new_tokens(settings: RunSettings, model: ModelFacts) -> Iterator[Problem
         yield problem("conflict.chatml_method", "model.add_chatml", method=name, able=", ".join(able))
     elif model.size.biased_output:
         yield problem("model.biased_output", settings.model.path)
-
-
-def _of_batch(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
-    batch = settings.batch
-    if batch.packing and _asked(batch, "packing") and not TRAITS[settings.method.name].packs:
-        yield problem("conflict.packing", "batch.packing", method=settings.method.name)
-    if model.context and batch.cutoff_len > model.context and _asked(batch, "cutoff_len"):
-        yield problem("conflict.cutoff", "batch.cutoff_len", value=batch.cutoff_len, limit=model.context)
 
 
 def _asked(group: BaseModel, name: str) -> bool:

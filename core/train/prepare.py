@@ -52,7 +52,7 @@ def checked_plan(workspace: Workspace, settings: RunSettings, progress: Progress
         progress: told how much of the data is tokenised, where it was not before.
 
     Raises:
-        StudioError: with every problem of the data, the prompt and the model.
+        StudioError: with every problem of the data, the prompt and the model, and of settings that contradict each other.
     """
     registry = Registry(workspace)
     problems: list[Problem] = []
@@ -75,9 +75,11 @@ def checked_plan(workspace: Workspace, settings: RunSettings, progress: Progress
         raise StudioError(*problems, *_conflicts(workspace, settings))
     try:
         planned = plan(workspace, settings, progress)
-    except ModelError as error:
-        if error.problems[0].code != "model.not_cached":
-            raise
+    except StudioError as error:
+        conflicting = _conflicts(workspace, settings)
+        if conflicting or error.problems[0].code != "model.not_cached":
+            cached = [each for each in error.problems if each.code != "model.not_cached"]
+            raise type(error)(*cached, *conflicting) from error
         return None
     if planned.problems:
         raise StudioError(*planned.problems)
@@ -85,10 +87,11 @@ def checked_plan(workspace: Workspace, settings: RunSettings, progress: Progress
 
 
 def _conflicts(workspace: Workspace, settings: RunSettings) -> list[Problem]:
-    """Return what contradicts the model or the machine, where the model can be looked at."""
+    """Return what contradicts the machine, and the model where it can be looked at."""
+    facts = None
     with contextlib.suppress(StudioError):
-        return conflicts(settings, model_facts(models.find_model(workspace, settings.model.path)), machine())
-    return []
+        facts = model_facts(models.find_model(workspace, settings.model.path))
+    return conflicts(settings, facts, machine())
 
 
 def job_config(workspace: Workspace, settings: RunSettings, kind: str) -> dict[str, Any]:
