@@ -3,33 +3,30 @@
     python benchmarks/growth.py [--rows 1000 10000 100000] [--steps 40] [--runs 1]
 
 Each number of rows has a workspace of its own, where a run is prepared and trained by its real worker twice: the first time
-its rows are checked and tokenised, the second time that is found in the cache. Of the second are `tokens_per_second` (real
-tokens, over all steps), `peak_memory_mb` of the worker, `seconds_to_prepare` (before the worker starts) and
-`seconds_to_first_step` (from the worker's start); what ends in `_cold` is of the first. `speed` and `memory` are ratios to
-the fewest rows of the same run. Medians over the runs, which take turns. The issue's limits: speed within 15 %, flat memory,
-first step within 10 s.
+its rows are checked and tokenised, the second time that is found in the cache. Of the second are the speeds (real tokens, a
+second and a second of one core's work, without the first steps), `peak_memory_mb` of the worker, `seconds_to_prepare` (before
+the worker starts) and `seconds_to_first_step` (from the worker's start); what ends in `_cold` is of the first. `speed` and
+`memory` are ratios to the fewest rows of the same run. Medians over the runs, which take turns. The issue's limits: speed
+within 15 %, flat memory, first step within 10 s.
 """
 
 import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.contest.process import play, say  # noqa: E402
+from benchmarks.contest.stopwatch import SETTLING  # noqa: E402
 from benchmarks.contest.task import Task  # noqa: E402
-from core.runs import events  # noqa: E402
-from core.settings import from_dict  # noqa: E402
+from benchmarks.contest.worker import run_settings, train, workspace_of  # noqa: E402
 from core.train.prepare import prepare  # noqa: E402
-from core.workspace import Workspace  # noqa: E402
 
 LIMITS = {"speed": 0.85, "memory": 1.05, "seconds_to_first_step": 10.0}  # memory: chosen by us, as what "flat" allows
 
@@ -85,41 +82,22 @@ def _made(task: Task, steps: int) -> dict[str, float]:
 
 
 def _trained(task: Task, steps: int) -> dict[str, float]:
-    """Prepare a run and let its worker train; the worker's memory is the most that its process held."""
-    workspace = Workspace.at(task.workspace, (Path(task.model),))
+    """Prepare a run, let its worker train, and return what could be seen of it."""
+    workspace = workspace_of(task)
     began = time.time()
-    run = prepare(workspace, _settings(task, steps))
-    prepared = time.time()
-    with (run.path / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "core.train.worker", str(run.path)], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
-        )
-        _, status, used = os.wait4(worker.pid, 0)
-    if status:
-        sys.exit((run.path / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:])
-    taken = [json.loads(line) for line in run.log.read_text(encoding="utf-8").splitlines()]
-    taken = [each for each in taken if each["event"] == events.StepFinished.event]
+    run = prepare(workspace, run_settings(task, **{"schedule.max_steps": steps}))
+    trained = train(run, workspace)
+    settled, last = trained.steps[SETTLING - 1], trained.steps[-1]
+    tokens = sum(step.tokens for step in trained.steps[SETTLING:])
     found = {
-        "tokens_per_second": taken[-1]["tokens_per_second"],
-        "peak_memory_mb": round(used.ru_maxrss * 1024 / 1e6, 1),
-        "seconds_to_first_step": round(taken[0]["time"] - prepared, 2),
-        "seconds_to_prepare": round(prepared - began, 2),
+        "tokens_per_second": round(tokens / (last.ended - settled.ended), 1),
+        "tokens_per_core_second": round(tokens / (last.worked - settled.worked), 1),
+        "peak_memory_mb": round(trained.peak_bytes / 1e6, 1),
+        "seconds_to_first_step": round(trained.steps[0].ended - trained.began, 2),
+        "seconds_to_prepare": round(trained.began - began, 2),
     }
     say(f"{task.rows} rows: {found}; load {os.getloadavg()[0]:.1f}")
     return found
-
-
-def _settings(task: Task, steps: int) -> Any:
-    return from_dict(
-        {
-            "model": {"path": task.model},
-            "data": {"train": ["train"], "validation_share": 0.0, "accept_warnings": True},
-            "method": {"name": task.method},
-            "schedule": {"max_steps": steps},
-            "batch": {"global_batch_size": task.global_batch_size, "cutoff_len": task.cutoff_len},
-            "seed": task.seed,
-        }
-    )
 
 
 def _median(runs: list[dict[str, float]]) -> dict[str, float]:

@@ -33,19 +33,22 @@ def play(role: str, name: str, task: Task, began: float) -> dict[str, Any]:
 
 
 def train(contender: str, name: str, task: Task, began: float) -> dict[str, Any]:
+    """Let a contender train and return its figures; where its GPU is too small, end with the code that says so."""
     from benchmarks.contest.stopwatch import Stopwatch
 
+    watch = Stopwatch(began)
     if contender == "studio":
-        from benchmarks.contest.studio import studio as found
-    elif contender == "trl":
-        from benchmarks.contest.peers import trl as found
-    else:
-        from benchmarks.contest.peers import trainer as found
+        from benchmarks.contest.studio import studio
+
+        studio(task, watch, task.adapter(name))
+        return watch.figures
+
     import torch
 
-    watch = Stopwatch(began)
+    from benchmarks.contest import peers
+
     try:
-        found(task, watch, task.adapter(name))
+        {"trl": peers.trl, "trainer": peers.trainer}[contender](task, watch, task.adapter(name))
     except torch.OutOfMemoryError as error:
         print(error, file=sys.stderr)
         sys.exit(OUT_OF_MEMORY)
