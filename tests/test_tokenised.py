@@ -32,8 +32,9 @@ from core.runs.process import worker_environment
 from core.runs.work import run_worker
 from core.settings import RunSettings, from_dict
 from core.tokens import keeping, tokenise
+from core.tokens.encoder import ROW, Block
 from core.tokens.key import key_of
-from core.tokens.store import TokenSet, opened
+from core.tokens.store import TokenSet, Writer, opened
 from core.tokens.tokenise import tokenised
 from core.train.examples import MOST_VALIDATION, RunData, run_data
 from core.train.prepare import prepare
@@ -611,3 +612,38 @@ def test_the_command_line_says_that_rows_are_tokenised_the_first_time(workspace:
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "Turning the rows into tokens" in first.stderr
     assert "Turning the rows into tokens" not in second.stderr
+
+
+def test_a_hundred_thousand_rows_are_ready_in_two_seconds_and_fifty_megabytes(workspace: Workspace) -> None:
+    """The tokens are written as if they had been made: to make them takes a minute."""
+    count, length = 100_000, 160
+    rows = [json.dumps({"instruction": f"Question {number}?", "output": "Yes."}) for number in range(count)]
+    file = workspace.root / "mine.jsonl"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    entry, folder = Registry(workspace).add(file, "mine"), workspace.models / "tiny"
+    place = workspace.cache / "tokens" / key_of(entry, folder, None)
+    place.mkdir(parents=True)
+    block = Block(
+        np.zeros(count, ROW), np.full(count, length), np.ones(count * length, np.int32), np.ones(count * length, bool)
+    )
+    block.rows["question"], block.rows["learnt"] = np.arange(count), length - 1
+    writer = Writer(place)
+    writer.add(block)
+    writer.finish([""], readable=True, own_control=False)
+    script = (
+        "import json, sys, time, psutil\nfrom pathlib import Path\nfrom core.settings import from_dict\n"
+        "from core.train.examples import run_data\nfrom core.workspace import Workspace\n"
+        "place = Workspace.at(sys.argv[1])\n"
+        "asked = from_dict({'model': {'path': 'models/tiny'}, 'data': {'train': ['mine']}})\n"
+        "before, began = psutil.Process().memory_info().rss, time.process_time()\n"
+        "data = run_data(place, asked, place.models / 'tiny', None)\n"
+        "for at in data.of_pass(0)[::20]: data.train[at]\n"
+        "grown = psutil.Process().memory_info().rss - before\n"
+        "print(json.dumps([time.process_time() - began, grown / 1e6, len(data.train), len(data.validation)]))\n"
+    )
+    command = [sys.executable, "-c", script, str(workspace.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=worker_environment())
+    seconds, megabytes, train, validation = json.loads(done.stdout)
+    assert (train, validation) == (count - MOST_VALIDATION, MOST_VALIDATION)
+    assert seconds < 2
+    assert megabytes < 50
