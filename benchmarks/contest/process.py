@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contest.task import OUT_OF_MEMORY, Task
-from core.runs.process import worker_environment
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -25,14 +24,9 @@ def play(role: str, task: Task, name: str = "") -> dict[str, Any]:
     task_file, result, log = folder / "task.json", folder / "result.json", folder / f"{name or role}.log"
     task_file.write_text(task.to_json(), encoding="utf-8")
     command = [sys.executable, "-m", "benchmarks.contest", role, name, str(task_file), str(result)]
-    environment = (
-        worker_environment() if role == "studio" else None
-    )  # as the studio starts its own; the others as they come
     with log.open("wb") as out:
         began = time.monotonic()
-        code = subprocess.run(
-            [*command, str(began)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=environment
-        ).returncode
+        code = subprocess.run([*command, str(began)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT).returncode
     if code == OUT_OF_MEMORY:
         say(f"{name}: out of memory with {task.micro_batch_size} rows at once")
         return {}
