@@ -13,8 +13,9 @@ FLOAT = 4  # bytes
 _SHORT = 512  # tokens; up to there a CPU attends in bfloat16 by plain products, whose weights are kept (core.train.attention)
 _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte for each 64, a float for each 256 of those
 # What is kept is this much larger in memory: a heap has gaps between blocks of many sizes; a card's allocator has few.
-_GAPS = {"cpu": 1.45, "cuda": 1.08}
+_GAPS = {"cpu": 1.35, "cuda": 1.08}
 _WHOLE = ("full", "freeze")
+_NEW_TOKENS = 2  # of ChatML (core.models.new_tokens)
 
 
 def trained_parameters(size: Size, settings: RunSettings) -> int:
@@ -31,7 +32,9 @@ def trained_parameters(size: Size, settings: RunSettings) -> int:
         return method.virtual_tokens * size.layers * 2 * size.key_value_heads * size.head_dim
     adapted = _adapted(size, settings.lora.targets)
     matrices = sum(each.count * settings.lora.rank * (each.rows + each.columns) for each in adapted)
-    return matrices + (sum(each.count * each.rows for each in adapted) if name == "dora" else 0)
+    magnitudes = sum(each.count * each.rows for each in adapted) if name == "dora" else 0
+    new_rows = _NEW_TOKENS * (1 if size.tied else 2) if settings.model.add_chatml else 0
+    return matrices + magnitudes + new_rows * size.hidden
 
 
 def product_bytes(settings: RunSettings, machine: Machine) -> int:
@@ -57,7 +60,9 @@ def weight_bytes(size: Size, settings: RunSettings, machine: Machine) -> int:
     if name == "pissa":  # what is left of its weights stays as exact as it was stored
         return size.parameters * FLOAT + (size.linear_weights * each if each < FLOAT else 0)
     linear_bytes = {4: _NF4, 8: 1.0, 16: float(each)}[bits_of(settings)]
-    return int(size.linear_weights * linear_bytes + others * each)
+    # PEFT writes trained rows into copies of the embedding: one for the output, one more while it is made (measured).
+    copies = 2 * size.vocabulary * size.hidden if settings.model.add_chatml else 0
+    return int(size.linear_weights * linear_bytes + (others + copies) * each)
 
 
 def optimizer_bytes(settings: RunSettings, trained: int) -> int:
