@@ -1,7 +1,7 @@
 """The plan's memory beside the peak that the worker really had, for three model sizes: `python benchmarks/memory.py`.
 
-Each model has random weights, the starter's tokenizer and rows of invented text. The run is prepared and trained as any other;
-the plan stands in its config, the peak in its events: resident memory on a CPU, what torch reserved on a card.
+Each model has random weights, the starter's tokenizer and rows of invented text. The run is prepared and trained as any
+other; the plan stands in its config, the peak in its events: resident memory on a CPU, what torch reserved on a card.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging
 
 from core.data.registry import Registry
 from core.models.folder import copy_tokenizer
@@ -34,7 +35,7 @@ SHAPES: dict[
     "1B": (32_000, 2048, 5632, 22, 32),
     "8B": (128_256, 4096, 14_336, 32, 32),
 }
-_WORDS = "the number of what is three plus four eight and seven or some red blue name day".split()
+_WORDS = ("the", "number", "of", "what", "is", "three", "plus", "four", "eight", "and", "seven", "or", "some", "day")
 
 
 def main() -> None:
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     options = parser.parse_args()
+    logging.disable_progress_bar()
     found = []
     print(f"{'model':<6}{'method':<8}{'dtype':<10}{'plan':>9}{'peak':>9}{'off':>8}")
     with tempfile.TemporaryDirectory() as folder:
