@@ -23,7 +23,7 @@ from core.models.load import load_base, load_both
 from core.models.new_tokens import added_ids, new_token_ids, tokenizer_folder, with_chatml
 from core.records import Conversation, Message
 from core.render.tokenizer import ChatTokenizer
-from core.runs import process
+from core.runs import events, process
 from core.settings import from_dict
 from core.train.methods import method_of
 from core.train.prepare import checked_plan, prepare
@@ -298,3 +298,11 @@ def test_a_combination_that_makes_no_sense_is_refused(run, more, code):
     with pytest.raises(StudioError) as caught:
         checked_plan(place, from_dict(values, more))
     assert code in [each.code for each in caught.value.problems]
+
+
+def test_the_plan_counts_the_rows_that_are_trained(run):
+    place, _, made = run
+    planned = checked_plan(place, made.settings)
+    started = next(each for each in events.read_from(made.log)[0] if isinstance(each, events.RunStarted))
+    assert planned is not None
+    assert planned.trained_parameters == started.trainable_parameters
