@@ -34,8 +34,11 @@ def build(family: str, seed: int = 0) -> PreTrainedModel:
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
+            noise = torch.randn(weight.shape, generator=draw)
             if weight.ndim > 1:
-                weight.copy_(torch.randn(weight.shape, generator=draw) * (1.0 if "embed" in name else 0.2))
+                weight.copy_(noise * (1.0 if "embed" in name else 0.2))
+            else:  # biases, which begin at nothing, and norms
+                weight.add_(noise * 0.2)
     return model
 
 

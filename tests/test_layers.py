@@ -60,7 +60,7 @@ MAY_USE = {  # heavy third parties that a module, or a package, may import
     "core.train.loss": {"torch"},
     "core.train.micro_batch": {"torch"},
     "core.train.lora_forward": {"torch", "peft", "bitsandbytes"},
-    "core.train.attached": {"torch"},
+    "core.train.attached": {"torch", "peft"},
     "core.train.worker": {"torch"},
     "core.train.peak": {"torch"},
     "core.train.probe": {"torch"},

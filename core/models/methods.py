@@ -40,6 +40,11 @@ TRAITS: dict[str, Traits] = {
 }
 
 
+def virtual_tokens(settings: RunSettings) -> int:
+    """Return how many learnt tokens stand before every text; they take memory and context as others do."""
+    return settings.method.virtual_tokens if settings.method.name in ("prefix", "prompt") else 0
+
+
 def bits_of(settings: RunSettings) -> int:
     """Return the bits of a base weight while it is trained on: 4, 8, or 16 for not quantised."""
     return settings.method.bits or TRAITS[settings.method.name].bits[0]

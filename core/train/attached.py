@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from core.models.grow import grow
@@ -25,12 +26,15 @@ def attached_model(
     nothing to convert at each step. Quantised ones are quantised from the weights as they are stored.
     """
     method = method_of(settings)
-    frozen = TRAITS[settings.method.name].adapter
-    base = load_base(folder, bits=bits_of(settings), dtype=_HALF.get(stored_dtype(folder)) if frozen else None)
+    name, stored = settings.method.name, stored_dtype(folder)
+    exact = name == "pissa" or (
+        not TRAITS[name].adapter and stored != "BF16"
+    )  # float16 has too small a range to go on in
+    base = load_base(folder, bits=bits_of(settings), dtype="float32" if exact else _HALF.get(stored, "float32"))
     grow(base, tokenizer_folder)
     model = method.attach(base, settings)
-    if frozen and settings.method.name != "pissa":  # whose base is what its start leaves over, to the last digit
-        hold_frozen_in(model, dtype_of(settings))
+    if TRAITS[name].adapter:
+        hold_frozen_in(model, dtype_of(settings), adapted=name != "pissa")
     return model, method.groups(model, settings)
 
 
@@ -40,10 +44,15 @@ def dtype_of(settings: RunSettings) -> torch.dtype:
     return found
 
 
-def hold_frozen_in(model: nn.Module, dtype: torch.dtype) -> None:
-    """Convert what is frozen and not quantised; what is quantised will be dequantised to this dtype."""
+def hold_frozen_in(model: nn.Module, dtype: torch.dtype, *, adapted: bool) -> None:
+    """Convert what is frozen and not quantised; what is quantised will be dequantised to this dtype.
+
+    Without `adapted`, weights that have an adapter stay as they are: PiSSA's are what its start left over, to the last digit.
+    """
+    layers = [module.get_base_layer() for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    kept = set() if adapted else {id(layer.weight) for layer in layers}
     for weight in model.parameters():
-        if not weight.requires_grad and weight.is_floating_point():
+        if not weight.requires_grad and weight.is_floating_point() and id(weight) not in kept:
             weight.data = weight.data.to(dtype)
         if (state := getattr(weight, "quant_state", None)) is not None:
             state.dtype = dtype

@@ -19,13 +19,13 @@ EXPLICIT_UP_TO = 512
 _STEP = 32  # tokens; lengths of such products are multiples of it
 
 
-def use_packed_attention(model: PreTrainedModel) -> str:
+def use_packed_attention(model: PreTrainedModel, dtype: torch.dtype) -> str:
     """Switch a model to attention within examples and return what does it; `model.set_attn_implementation` undoes it.
 
     On a GPU that is FlashAttention of the `kernels` package where that is installed and has it for this machine, else the
     varlen kernel of torch.
     """
-    if model.device.type == "cuda":
+    if model.device.type == "cuda" and dtype != torch.float32:
         try:
             model.set_attn_implementation("kernels-community/flash-attn2")
             return "flash-attn2"
@@ -50,6 +50,8 @@ def attention_within_examples(
     **_: object,
 ) -> tuple[torch.Tensor, None]:
     """Return the attention (1, T, H, D) of a packed row; query (1, H, T, D), key and value (1, K, T, D), K divides H."""
+    if torch.is_autocast_enabled(query.device.type):  # rotary embeddings may have left float32
+        query, key, value = (each.to(torch.get_autocast_dtype(query.device.type)) for each in (query, key, value))
     if query.device.type == "cuda" and query.dtype != torch.float32 and softcap is None and not dropout:
         return _on_gpu(query, key, value, scaling, sliding_window, cu_seq_lens_q, max_length_q), None
     borders = [query.shape[2]] if cu_seq_lens_q is None else cu_seq_lens_q.diff().tolist()
@@ -94,7 +96,7 @@ class _Products(torch.autograd.Function):
         kept = []
         for start, length, end in _stretches(lengths, total):
             rows = query[0, :, start:end].reshape(shared, -1, width)
-            hidden = _hidden(end - start, heads // shared, window, query.device, query.dtype).expand(shared, -1, -1)
+            hidden = _short(window)[: end - start, : end - start].repeat(heads // shared, 1).expand(shared, -1, -1)
             scores = torch.baddbmm(hidden, rows, key[0, :, start:end].transpose(1, 2), alpha=scale)
             weights = torch.softmax(scores, -1)
             out = torch.bmm(weights, value[0, :, start:end]).view(heads, end - start, width)
@@ -142,7 +144,7 @@ def _explicit(
     """
     heads, length, width = query.shape
     shared = key.shape[0]
-    hidden = _hidden(length, heads // shared, window, query.device, query.dtype).expand(shared, -1, -1)
+    hidden = _hidden(length, window, query.device, query.dtype).repeat(heads // shared, 1).expand(shared, -1, -1)
     rows = query.reshape(shared, -1, width)
     if softcap is None:
         scores = torch.baddbmm(hidden, rows, key.transpose(1, 2), alpha=scale)
@@ -152,13 +154,18 @@ def _explicit(
     return torch.bmm(weights, value).view(1, heads, length, width)
 
 
-@lru_cache(maxsize=64)
-def _hidden(length: int, times: int, window: int | None, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to scores (times * L, L): minus infinity where a token looks ahead or beyond its window."""
+def _hidden(length: int, window: int | None, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Return what is added to the scores (L, L): minus infinity where a token looks ahead or beyond its window."""
     hidden = torch.full((length, length), float("-inf"), device=device, dtype=dtype).triu(1)
     if window is not None:
         hidden += torch.full_like(hidden, float("-inf")).tril(-window)
-    return hidden.repeat(times, 1)
+    return hidden
+
+
+@lru_cache(maxsize=8)
+def _short(window: int | None) -> torch.Tensor:
+    """Return that of the longest example whose attention is plain products on a CPU; shorter ones are its corner."""
+    return _hidden(EXPLICIT_UP_TO, window, torch.device("cpu"), torch.bfloat16)
 
 
 def _on_gpu(

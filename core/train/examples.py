@@ -14,6 +14,7 @@ from core.data.mix import Offer, Part, mixture, rows_of_pass
 from core.data.registry import DatasetEntry, Registry
 from core.errors import DataError, Problem, problem
 from core.models import folder as models
+from core.models.methods import virtual_tokens
 from core.models.new_tokens import tokenizer_folder
 from core.progress import Progress, silent
 from core.settings import RunSettings
@@ -164,8 +165,8 @@ def run_data(
 
 def longest_example(settings: RunSettings, model: Path) -> int:
     """Return the tokens that an example of a run may have: the cutoff, or what the model can read."""
-    cutoff_len = settings.batch.cutoff_len
-    return min(cutoff_len, models.context_length(model) or cutoff_len)
+    cutoff_len, context = settings.batch.cutoff_len, models.context_length(model)
+    return min(cutoff_len, max(1, context - virtual_tokens(settings))) if context else cutoff_len
 
 
 def tokenised_sets(

@@ -79,6 +79,5 @@ class _InChunks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: torch.Tensor) -> Any:
         at_hidden, *at_weights = ctx.saved_tensors
-        by = outputs[0]
-        scaled = [gradient * by.to(gradient.dtype) for gradient in (at_hidden, *at_weights)]
+        scaled = [gradient * outputs[0] for gradient in (at_hidden, *at_weights)]
         return scaled[0], None, None, None, *scaled[1:]

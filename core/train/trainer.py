@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from core.errors import RunError, problem
-from core.models.methods import TRAITS
+from core.models.methods import TRAITS, virtual_tokens
 from core.render.tokenizer import IGNORE_INDEX, Example
 from core.settings import RunSettings
 from core.train.attached import dtype_of
@@ -69,7 +69,7 @@ class Trainer:
         examples: may have `lengths` and `learnt`, arrays (n,) of the tokens and learnt tokens of each; else they are counted.
         of_pass: gives the indices of the examples that a pass over the data shows, always equally many; default: all.
         groups: torch's param groups, each with `params`, `lr_factor` and `weight_decay`; default: all that is trained.
-        tokens: of a micro-batch, padding included; default: as much as is useful on the device.
+        tokens: of a micro-batch, padding and virtual tokens included; default: as much as is useful on the device.
         checkpointing: whether activations are computed again in the backward pass, to save memory.
     """
 
@@ -93,7 +93,8 @@ class Trainer:
         self.forward = Forward(model, dtype, packing=batch.packing and TRAITS[settings.method.name].packs)
         self.device = self.forward.device
         self.micro_batch_size = batch.micro_batch_size or batch.global_batch_size
-        self.micro_batch_tokens = max(tokens or MOST_TOKENS[self.device.type], int(self._lengths.max()))
+        self._before = virtual_tokens(settings)
+        self.micro_batch_tokens = max(tokens or MOST_TOKENS[self.device.type], int(self._lengths.max()) + self._before)
         if compute.checkpointing == "on" if checkpointing is None else checkpointing:
             self.forward.recompute_activations()
         self._fixed = self.forward.compile() if compute.compile and self.forward.layout.packs else False
@@ -221,7 +222,7 @@ class Trainer:
 
     def _groups(self, lengths: Indices, most: int) -> list[list[int]]:
         together = pack if self.forward.layout.packs else group
-        return together(lengths.tolist(), self.micro_batch_tokens, most)
+        return together((lengths + self._before).tolist(), self.micro_batch_tokens, most)
 
     def _micro_batch(self, examples: Sequence[Example]) -> MicroBatch:
         if not self.forward.layout.packs:

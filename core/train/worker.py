@@ -17,7 +17,7 @@ from core.errors import ModelError, problem
 from core.models import folder as models
 from core.models.fetching import fetch
 from core.models.load import pick_device
-from core.models.methods import TRAITS
+from core.models.methods import TRAITS, virtual_tokens
 from core.models.new_tokens import tokenizer_folder
 from core.progress import Announced
 from core.render.tokenizer import ChatTokenizer
@@ -58,7 +58,9 @@ def work(job: Path) -> None:
     torch.manual_seed(run.settings.seed)
     facts, here = model_facts(model_folder), machine()
     model, groups = attached_model(model_folder, run.settings, spoken)
-    longest = max(int(each.lengths.max()) for each in (data.train, data.validation) if len(each))
+    longest = virtual_tokens(run.settings) + max(
+        int(each.lengths.max()) for each in (data.train, data.validation) if len(each)
+    )
     fits = fitting(facts.size, run.settings, here, here.free, longest, MOST_TOKENS[here.device])
     trainer = Trainer(
         model, data.train, tokenizer.pad_id, run.settings, data.of_pass, groups, tokens=fits.tokens,
