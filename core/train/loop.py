@@ -106,7 +106,7 @@ class Loop:
                 seconds_left=round(seconds_left, 1),
             )
         )
-        if not math.isfinite(loss) or not math.isfinite(norm):
+        if not math.isfinite(loss) or not (math.isfinite(norm) or step.scaled):
             rate = f"{step.learning_rate:g}"
             raise RunError(problem("train.not_finite", f"step {step.step}", step=step.step, rate=rate))
         if loss == 0:

@@ -32,7 +32,10 @@ from core.train.schedule import learning_rate
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step, measured. `loss` and `grad_norm` wait for the device: read them when they are wanted."""
+    """One optimizer step, measured. `loss` and `grad_norm` wait for the device: read them when they are wanted.
+
+    scaled: in float16, gradients are scaled; where that was too much, the norm is infinite and the step is left out.
+    """
 
     step: int
     epoch: float
@@ -41,6 +44,7 @@ class Step:
     tokens: int  # context included, padding not
     seconds: float
     measured: tuple[torch.Tensor, torch.Tensor]
+    scaled: bool = False
 
     @property
     def loss(self) -> float:
@@ -134,6 +138,7 @@ class Trainer:
                     tokens=batch.tokens,
                     seconds=time.monotonic() - began,
                     measured=measured,
+                    scaled=self._scaler.is_enabled(),
                 )
 
     @torch.no_grad()
