@@ -12,6 +12,7 @@ import numpy
 from core.data.registry import Registry
 from core.errors import Problem, problem
 from core.models import folder as models
+from core.models.methods import virtual_tokens
 from core.models.size import Size
 from core.progress import Progress, silent
 from core.prompts.store import PromptStore
@@ -165,7 +166,7 @@ def plan(workspace: Workspace, settings: RunSettings, progress: Progress = silen
         memory=memory,
         machine=here,
         verdict=judged,
-        changes=changes(facts.size, settings, here, _longest(data), MOST_TOKENS[here.device])
+        changes=changes(facts.size, settings, here, int(_lengths(settings, data).max()), MOST_TOKENS[here.device])
         if judged != "fits"
         else (),
         warnings=(
@@ -205,17 +206,14 @@ def _of_the_data(registry: Registry, settings: RunSettings, data: RunData) -> li
     return found
 
 
-def _lengths(data: RunData) -> numpy.ndarray:
-    return data.train.lengths
-
-
-def _longest(data: RunData) -> int:
-    return int(_lengths(data).max())
+def _lengths(settings: RunSettings, data: RunData) -> numpy.ndarray:
+    """Return the tokens of each example as they go through the model, learnt ones before them included."""
+    return data.train.lengths + virtual_tokens(settings)
 
 
 def _micro_batch(settings: RunSettings, data: RunData, size: Size, machine: Machine) -> MicroBatch:
     """Return the largest micro-batch of the run, as the trainer will cut it."""
-    batch, lengths = settings.batch, _lengths(data)
+    batch, lengths = settings.batch, _lengths(settings, data)
     longest = int(lengths.max())
     found = fitting(size, settings, machine, machine.free, longest, MOST_TOKENS[machine.device])
     steps = batches(lambda _: range(len(lengths)), batch.global_batch_size, settings.seed)
