@@ -1,6 +1,9 @@
 """Text without a chat format: running text, and questions with answers as text that goes on."""
 
 import json
+import shutil
+import threading
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -158,19 +161,23 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def trained(workspace: Workspace, **data: Any) -> Run:
-    from core.train.worker import work as train
-
+def prepared(workspace: Workspace, add_chatml: bool = False, **data: Any) -> Run:
     chosen = from_dict(
         {
-            "model": {"path": "models/bare"},
+            "model": {"path": "models/bare", "add_chatml": add_chatml},
             "data": {"accept_warnings": True, **data},
             "method": {"name": "lora"},
             "schedule": {"max_steps": 2},
             "batch": {"cutoff_len": 100},
         }
     )
-    run = prepare(workspace, chosen)
+    return prepare(workspace, chosen)
+
+
+def trained(workspace: Workspace, **data: Any) -> Run:
+    from core.train.worker import work as train
+
+    run = prepared(workspace, **data)
     train(run.path)
     assert run.status == "finished"
     return run
@@ -197,3 +204,26 @@ def test_running_text_trains_a_model_without_a_template_in_pieces(workspace: Wor
     assert split.values["texts"] == 60
     assert any(isinstance(each, events.Phase) and each.name == "training" for each in told)
     assert not (run.require_adapter() / "chat_template.jinja").exists()
+
+
+@pytest.mark.parametrize(("template", "add_chatml"), [("completion", False), ("chat", True)])
+def test_what_is_learnt_is_saved_although_the_cache_is_cleared_meanwhile(
+    workspace: Workspace, template: str, add_chatml: bool
+) -> None:
+    from core.train.worker import work as train
+
+    run = prepared(workspace, add_chatml, train=["facts"], template=template)
+    expected = ChatTokenizer.load(tokenizer_folder(workspace, run.settings, workspace.models / "bare")).template
+
+    def clear() -> None:
+        while not (run.log.is_file() and '"loading_model"' in run.log.read_text()):
+            time.sleep(0.005)
+        shutil.rmtree(workspace.cache)
+
+    clearing = threading.Thread(target=clear, daemon=True)
+    clearing.start()
+    train(run.path)
+    clearing.join(timeout=10)
+    assert not workspace.cache.exists()
+    assert run.status == "finished"
+    assert ChatTokenizer.load(run.path / "final").template == expected

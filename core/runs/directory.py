@@ -4,6 +4,7 @@ runs/2026-11-20_1432_starter/
   config.yaml    what was asked and resolved, written once, before the start; never a secret
   events.jsonl   written by the worker alone       worker.log, worker.pid, stop      see `process`
   checkpoints/step-000200/     complete (it has a COMPLETE marker) or absent
+  tokenizer/     the one that the training saves, where it is not the model's own
   final/         the adapter with tokenizer and template, loadable by transformers and peft without the studio
   evaluations/NAME/, merges/NAME/     jobs of the same kind: config.yaml, events.jsonl, worker.log, worker.pid
   scores/NAME.json                    one file for each finished evaluation

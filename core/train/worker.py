@@ -3,6 +3,7 @@
 It reads config.yaml, writes events.jsonl, checkpoints and final/, and looks once a step whether it should stop.
 """
 
+import shutil
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -51,7 +52,7 @@ def work(job: Path) -> None:
     say(events.Phase(name="checking_data"))
     workspace = Workspace.at(run.config["workspace"], tuple(run.config["allow"]))
     model_folder = _model(run, workspace)
-    spoken = tokenizer_folder(workspace, run.settings, model_folder)
+    spoken = _spoken(run, workspace, model_folder)
     tokenizer = ChatTokenizer.load(spoken)
     data = _verified_data(run, workspace, model_folder, say)
     say(events.Phase(name="loading_model"))
@@ -121,6 +122,14 @@ def _model(run: Run, workspace: Workspace) -> Path:
     if expected not in (None, found):
         raise ModelError(problem("model.other_base", path, run=run.name))
     return folder
+
+
+def _spoken(run: Run, workspace: Workspace, model_folder: Path) -> Path:
+    """Return the folder with the tokenizer that the run saves; in the run where it was made, as a cache may be cleared."""
+    made = tokenizer_folder(workspace, run.settings, model_folder)
+    if made == model_folder:
+        return model_folder
+    return Path(shutil.copytree(made, run.path / "tokenizer", dirs_exist_ok=True))
 
 
 def _verified_data(run: Run, workspace: Workspace, model_folder: Path, say: Say) -> RunData:
