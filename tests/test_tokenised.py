@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from core.commands.root import app
@@ -342,6 +343,40 @@ def test_old_sets_go_and_those_over_the_limit_the_oldest_first(workspace: Worksp
     assert kept(workspace) == {places[3].name}
     tokenised(workspace.cache, Registry(workspace).get("s3"), folder, None)
     assert time.time() - places[3].stat().st_mtime < 60  # it was used just now
+
+
+def test_what_others_rename_and_remove_meanwhile_ends_no_clearing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    being_made, lock, keep = tmp_path / "other.part", tmp_path / "gone.lock", tmp_path / "mine"
+    being_made.mkdir()
+    lock.touch()
+    keep.mkdir()
+    look, looked_at = Path.stat, []
+
+    def meanwhile(path: Path, **how: Any) -> os.stat_result:
+        if path == lock and path in looked_at:
+            lock.unlink()
+        looked_at.append(path)
+        seen = look(path, **how)
+        if path == being_made:
+            being_made.rename(tmp_path / "other")
+        return seen
+
+    monkeypatch.setattr(Path, "stat", meanwhile)
+    keeping.clear(tmp_path, keep)
+    assert {each.name for each in tmp_path.iterdir() if each.suffix != ".lock"} == {"other", "mine"}
+
+
+def test_of_old_locks_those_that_somebody_holds_stay(tmp_path: Path) -> None:
+    locks = [tmp_path / f"{name}.lock" for name in ("held", "free", "young")]
+    with FileLock(locks[0]):
+        for lock in locks:
+            lock.touch()
+        for lock in locks[:2]:
+            os.utime(lock, (time.time() - 90 * 86_400,) * 2)
+        keeping.clear(tmp_path, tmp_path / "mine")
+        assert [lock.exists() for lock in locks] == [True, False, True]
 
 
 def test_encoding_loads_no_torch() -> None:

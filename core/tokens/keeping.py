@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from filelock import FileLock, Timeout
 
@@ -53,9 +54,8 @@ def clear(sets: Path, keep: Path, most_bytes: int = MOST_BYTES, most_seconds: fl
     `keep` stays. Whoever reads a removed set goes on reading: the system keeps its files while they are open.
     """
     now = time.time()
-    found = sorted(((each.stat().st_mtime, each) for each in sets.iterdir() if each.is_dir()), reverse=True)
     total = 0
-    for changed, folder in found:
+    for changed, folder in sorted(_folders(sets), reverse=True):
         if folder.suffix == _ASIDE:
             _remove_left(folder)
             continue
@@ -63,8 +63,10 @@ def clear(sets: Path, keep: Path, most_bytes: int = MOST_BYTES, most_seconds: fl
         if folder != keep and (now - changed > most_seconds or total > most_bytes):
             remove(folder)
     for lock in sets.glob(f"*{_LOCK}"):
-        if now - lock.stat().st_mtime > most_seconds:
-            lock.unlink(missing_ok=True)
+        with suppress(OSError):  # somebody has it, or removes it too
+            if now - lock.stat().st_mtime > most_seconds:
+                with FileLock(lock).acquire(timeout=0):
+                    lock.unlink(missing_ok=True)
 
 
 def remove(folder: Path) -> None:
@@ -80,6 +82,17 @@ def _remove_left(aside: Path) -> None:
     lock = FileLock(aside.with_name(aside.name.partition(".")[0] + _LOCK))
     with suppress(Timeout), lock.acquire(timeout=0):
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _folders(sets: Path) -> list[tuple[float, Path]]:
+    """Return each folder with the time of its last use, without those that somebody renames or removes meanwhile."""
+    found = []
+    for each in sets.iterdir():
+        with suppress(OSError):
+            seen = each.stat()
+            if S_ISDIR(seen.st_mode):
+                found.append((seen.st_mtime, each))
+    return found
 
 
 def _size(folder: Path) -> int:
