@@ -13,6 +13,7 @@ from core.train.methods import method_of
 from core.train.noise import example_lengths, noise
 from core.train.trainer import Trainer
 from tests.tiny import build_tiny_model
+from tests.trained import settings_of
 
 ALPHA, WIDTH = 5.0, 64
 
@@ -70,6 +71,47 @@ def test_padding_does_not_count_as_length(model):
     found = added(model, torch.zeros(2, 80, dtype=torch.long), attention_mask=mask)
     for row, length in enumerate((80, 20)):
         assert float(found[row, :length].abs().max()) == pytest.approx(ALPHA / math.sqrt(length * WIDTH), rel=0.05)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("name", ["prefix", "prompt"])
+def test_a_short_row_behind_virtual_tokens_has_its_own_length(model, name, alone):
+    """Whether the whole model is called, or the decoder alone as a training does."""
+    tuned = method_of(settings_of(name, 16)).attach(model, settings_of(name, 16)).train()
+    ids, mask = torch.arange(160).view(2, 80), torch.ones(2, 80, dtype=torch.long)
+    mask[1, 20:] = 0
+    seen = []
+    called = model.get_decoder() if alone else tuned
+    with noise(tuned, ALPHA), torch.no_grad():
+        hook = model.get_input_embeddings().register_forward_hook(lambda _, inputs, output: seen.append(output))
+        for _ in range(2):  # nothing is left over from a call
+            called(input_ids=ids, attention_mask=mask)
+        hook.remove()
+    plain = model.get_input_embeddings()(ids)
+    for noisy in seen:
+        for row, length in enumerate((80, 20)):
+            limit = float((noisy - plain)[row, :length].abs().max())
+            assert limit == pytest.approx(ALPHA / math.sqrt(length * WIDTH), rel=0.05)
+    assert len(seen) == 2
+
+
+def test_of_a_wider_mask_the_last_columns_are_those_of_the_tokens(model):
+    mask = torch.zeros(2, 90, dtype=torch.long)
+    mask[0, :], mask[1, :30] = 1, 1
+    found = []
+    embedding = model.get_input_embeddings()
+    with noise(model, ALPHA), torch.no_grad():
+        decoder = model.get_decoder()
+        before = decoder.register_forward_pre_hook(
+            lambda _, args, kwargs: (args, kwargs | {"attention_mask": mask[:, 10:]}), with_kwargs=True
+        )
+        hook = embedding.register_forward_hook(lambda _, inputs, output: found.append(output))
+        model(input_ids=torch.zeros(2, 80, dtype=torch.long), attention_mask=mask)
+        before.remove()
+        hook.remove()
+    noisy = found[0] - embedding(torch.zeros(2, 80, dtype=torch.long)).detach()
+    for row, length in enumerate((80, 20)):
+        assert float(noisy[row].abs().max()) == pytest.approx(ALPHA / math.sqrt(length * WIDTH), rel=0.05)
 
 
 def test_lengths_are_read_from_positions_that_restart():

@@ -26,7 +26,12 @@ def noise(model: nn.Module, alpha: float | None) -> Iterator[None]:
     lengths = _Lengths()
     around = [module for module in model.modules() if any(each is embedding for each in module.modules())]
     hooks = [
-        *(each.register_forward_pre_hook(lengths.notice, with_kwargs=True) for each in around if each is not embedding),
+        # Before what others put in between: virtual tokens are nobody's length.
+        *(
+            each.register_forward_pre_hook(lengths.notice, with_kwargs=True, prepend=True)
+            for each in around
+            if each is not embedding
+        ),
         embedding.register_forward_hook(lambda module, _, output: _noisy(module, output, alpha, lengths)),
     ]
     try:
@@ -52,8 +57,8 @@ class _Lengths:
         """Return the length of each token's example, (B, T) or (B, 1), and forget the call; shape is (B, T)."""
         mask, positions = self._attention_mask, self._position_ids
         self._attention_mask = self._position_ids = None
-        if mask is not None and mask.shape == shape:
-            return mask.sum(1, keepdim=True)
+        if mask is not None and mask.dim() == 2 and len(mask) == shape[0] and mask.shape[1] >= shape[1]:
+            return mask[:, -shape[1] :].sum(1, keepdim=True)  # what stands before the given tokens is no part of them
         if positions is not None and positions.shape[-1] == shape[-1]:
             return example_lengths(positions.expand(shape))
         return shape[-1]
