@@ -1,6 +1,8 @@
 """When a training stops, which step is kept, and that nothing about its losses is hidden."""
 
 import math
+import os
+import shutil
 from functools import partial
 
 import numpy as np
@@ -14,7 +16,7 @@ from core.render.tokenizer import IGNORE_INDEX, Example
 from core.runs import events
 from core.runs.directory import Run, create
 from core.settings import from_dict
-from core.train.checkpoint import save
+from core.train.checkpoint import remove, save
 from core.train.examples import RunData, Source
 from core.train.loop import Loop
 from core.train.methods import method_of
@@ -223,6 +225,54 @@ def test_without_patience_the_last_step_is_kept_and_the_best_checkpoint_stays(tr
     assert ended.best_step == min(trained, key=trained.get)
     assert ended.best_step < 15
     assert run.steps_kept() == [ended.best_step, 20]
+
+
+def test_who_is_killed_while_a_checkpoint_is_removed_leaves_none_that_seems_complete(training, monkeypatch):
+    run = training(some_data(some_examples(4)), **{"schedule.max_steps": 2, "checkpoint.every_steps": 1})
+    run.take()
+    (saved,) = run.run.checkpoints()
+
+    def killed(folder):
+        (folder / WEIGHTS).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        remove(saved)
+    assert saved.is_dir()
+    assert run.run.checkpoints() == []
+
+
+def test_checkpoints_of_which_there_are_too_many_are_removed_so(training, monkeypatch):
+    removed = []
+    real = shutil.rmtree
+    monkeypatch.setattr(
+        shutil, "rmtree", lambda at, *how, **more: removed.append((at, (at / "COMPLETE").exists())) or real(at, *how, **more)
+    )  # fmt: skip
+    steps = {"schedule.max_steps": 3, "schedule.epochs": 9, "checkpoint.every_steps": 1, "checkpoint.keep": 1}
+    run = training(some_data(some_examples(4)), **steps)
+    run.take()
+    assert run.steps_kept() == [2]
+    assert (run.run.path / "checkpoints" / "step-000001", False) in removed
+
+
+def test_what_was_half_saved_by_somebody_who_was_killed_goes_at_the_start(training):
+    run = training(some_data(some_examples(4)), **{"schedule.max_steps": 1})
+    left = run.run.path / "checkpoints" / "step-000009.part"
+    left.mkdir(parents=True)
+    (left / WEIGHTS).touch()
+    run.take()
+    assert not left.exists()
+
+
+def test_the_name_of_what_was_saved_is_on_the_disk_too(training, monkeypatch):
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino) or real(handle))
+    run = training(some_data(some_examples(4)), **{"schedule.max_steps": 1})
+    run.take()
+    final = run.run.path / "final"
+    assert synced[-2:] == [final.stat().st_ino, run.run.path.stat().st_ino]  # before the rename, and after it
 
 
 def test_a_run_that_is_stopped_keeps_the_present_step(training):

@@ -4,7 +4,6 @@ What a step measured is read only when it is told: on a GPU, reading waits until
 """
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from core.errors import Problem, RunError, problem
 from core.runs import events
 from core.runs.directory import Run
 from core.train.batches import steps_per_epoch
-from core.train.checkpoint import copy
+from core.train.checkpoint import copy, remove, remove_unfinished
 from core.train.examples import RunData
 from core.train.peak import peak_bytes
 from core.train.recording import is_first
@@ -45,6 +44,8 @@ class Loop:
         Raises:
             RunError: when the loss or its gradient is no number any more.
         """
+        if is_first():
+            remove_unfinished(self._run.path / "checkpoints")
         reason = self._take_steps()
         self._say(events.Phase(name="saving"))
         best, patience = self._validations, self._run.settings.schedule.patience
@@ -156,7 +157,7 @@ class Loop:
         saved = [int(folder.name.removeprefix("step-")) for folder in self._run.checkpoints()]
         every, keep = self._run.settings.checkpoint.every_steps, self._run.settings.checkpoint.keep
         for step in superfluous(saved, every, keep, self._validations.best_step):
-            shutil.rmtree(self._folder(step))
+            remove(self._folder(step))
 
     def _keep(self, step: int) -> None:
         """Make a step the result: the present one, or one that was saved."""
