@@ -129,6 +129,19 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoilt(model_fold
     assert all(torch.equal(before[n], w) for n, w in trainer.model.named_parameters() if n in before)
 
 
+def test_a_loss_that_is_scaled_is_the_same_training(model_folder):
+    """As on a card that computes in float16; a power of two rounds nothing in float32."""
+    plain, scaled = (a_trainer(model_folder, **{"optim.max_grad_norm": 0.05, "schedule.epochs": 3}) for _ in range(2))
+    scaled._scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=True)
+    expected, found = list(plain.steps()), list(scaled.steps())
+    assert expected[0].grad_norm > 0.1  # so that clipping has something to do
+    assert [step.loss for step in found] == pytest.approx([step.loss for step in expected], rel=1e-6)
+    assert [step.grad_norm for step in found] == pytest.approx([step.grad_norm for step in expected], rel=1e-5)
+    weights = dict(plain.model.named_parameters())
+    for name, weight in scaled.model.named_parameters():
+        assert torch.allclose(weight, weights[name], rtol=1e-5, atol=1e-7), name
+
+
 def test_every_example_is_seen_once_a_pass():
     stream = batches(lambda _: range(21), 4, seed=1)
     passes = [[index for _ in range(6) for index in next(stream)] for _ in range(3)]
@@ -188,6 +201,9 @@ def test_the_steps_are_counted_as_they_are_taken(model_folder):
     assert total_steps(100, 8, 3, None) == 39
     assert total_steps(100, 8, 0.5, None) == 7
     assert total_steps(100, 8, 3, 10) == 10
+    assert total_steps(50, 1, 1.1, None) == 55  # of which floats make 55.000000000000007
+    assert total_steps(100, 1, 1.1, None) == 110
+    assert total_steps(100, 1, 1.101, None) == 111
     trainer = a_trainer(model_folder, **{"batch.global_batch_size": 5})
     assert len(list(trainer.steps())) == trainer.total_steps == 10
 

@@ -16,7 +16,8 @@ def steps_per_epoch(examples: int, global_batch_size: int) -> int:
 
 def total_steps(examples: int, global_batch_size: int, epochs: float, max_steps: int | None) -> int:
     """Return the number of optimizer steps; `max_steps` is an upper limit."""
-    steps = max(1, math.ceil(epochs * steps_per_epoch(examples, global_batch_size)))
+    wanted = round(epochs * steps_per_epoch(examples, global_batch_size), 6)  # 1.1 * 50 is a little more than 55
+    steps = max(1, math.ceil(wanted))
     return min(steps, max_steps) if max_steps else steps
 
 
