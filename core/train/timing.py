@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -89,7 +90,7 @@ def keep(workspace: Workspace, key: str, shape: Shape, speed: Speed) -> None:
     """Write a measurement down."""
     file = _file(workspace, key)
     file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(".part")
+    aside = file.with_suffix(f".{uuid.uuid4().hex}.part")
     aside.write_text(
         json.dumps({"time": time.time(), "shape": asdict(shape), "speed": asdict(speed)}), encoding="utf-8"
     )
@@ -127,10 +128,10 @@ def estimate(settings: RunSettings, size: Size, weight_bytes: int, machine: Mach
 def _probed(workspace: Workspace, key: str, shape: Shape) -> Speed | None:
     try:
         kept = json.loads(_file(workspace, key).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        fresh = time.time() - kept["time"] < _FRESH_DAYS * 86_400
+        return Speed(**kept["speed"]) if fresh and Shape(**kept["shape"]).is_like(shape) else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError):  # the last three: it is damaged
         return None
-    fresh = time.time() - kept["time"] < _FRESH_DAYS * 86_400
-    return Speed(**kept["speed"]) if fresh and Shape(**kept["shape"]).is_like(shape) else None
 
 
 def _of_a_run(workspace: Workspace, key: str, shape: Shape) -> Speed | None:
