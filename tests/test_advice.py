@@ -85,6 +85,13 @@ def test_few_steps_say_what_limits_them(workspace):
     assert "plan.few_steps" not in found
 
 
+def test_steps_that_are_not_fewer_than_those_of_the_epochs_are_not_blamed(workspace):
+    found = advised(workspace, batch__global_batch_size=4, schedule__epochs=1.1, schedule__max_steps=55,
+                    data__validation_share=0)  # fmt: skip
+    assert "plan.few_steps" in found
+    assert "plan.few_max_steps" not in found
+
+
 def test_a_run_that_cannot_be_validated_is_told(workspace):
     assert "plan.no_validation" in advised(workspace, data__validation_share=0)
     few = advised(workspace, data__validation_share=0.02)["plan.few_validation"]
@@ -96,6 +103,16 @@ def test_an_adapter_that_cannot_hold_the_data_is_told_and_the_advised_rank_can(w
     found = advised(workspace, lora__rank=1)["plan.small_rank"]
     assert "plan.small_rank" not in advised(workspace, lora__rank=found.values["enough"])
     assert "plan.small_rank" not in advised(workspace)
+
+
+@pytest.mark.parametrize("target", ["input_layernorm", "embed_tokens"])
+def test_of_an_adapter_that_sits_nowhere_nothing_is_said_about_its_rank(workspace, target):
+    made = plan(
+        workspace, from_dict({"model": {"path": "models/tiny"}, "data": {"train": ["facts"]}}, {"lora.targets": target})
+    )
+    assert made.trained_parameters == 0
+    assert "conflict.targets" in {each.code for each in made.problems}
+    assert "plan.small_rank" not in {each.code for each in made.warnings}
 
 
 def test_rows_that_a_large_model_sees_too_often_are_told(workspace):

@@ -116,6 +116,14 @@ def test_targets_must_be_layers_of_this_model(folders):
     assert "q_proj" in found[0].say("en")
 
 
+@pytest.mark.parametrize("target", ["input_layernorm", "embed_tokens", "model.norm", "q_proj, input_layernorm"])
+def test_an_adapter_sits_on_no_norm_and_no_embedding(folders, target):
+    found = conflicts(settings(lora__targets=target), model_facts(folders["plain"]), CPU)
+    assert [each.code for each in found] == ["conflict.targets"]
+    assert "linear" in found[0].say("en")
+    assert found[0].values["names"] == target.rpartition(" ")[2]
+
+
 def test_pissa_has_no_more_directions_than_a_layer(workspace):
     tiny = workspace.models / "tiny"  # keys and values are 32 wide
     assert codes(tiny, method__name="pissa", lora__rank=32, batch__cutoff_len=512) == []

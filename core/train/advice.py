@@ -12,6 +12,7 @@ from core.errors import Problem, problem
 from core.models.size import Size
 from core.settings import RunSettings
 from core.train.arithmetic import trained_parameters
+from core.train.batches import total_steps
 from core.train.conflicts import LORA
 from core.train.examples import RunData, Source
 
@@ -60,7 +61,7 @@ def _steps(settings: RunSettings, data: RunData, steps: int) -> Iterator[Problem
     if steps < FEW_STEPS:
         per_pass = math.ceil(data.per_pass / size)
         epochs, code = math.ceil(FEW_STEPS * 2 / per_pass), "plan.few_steps"
-        if schedule.max_steps and schedule.max_steps < math.ceil(schedule.epochs * per_pass):
+        if schedule.max_steps and schedule.max_steps < total_steps(data.per_pass, size, schedule.epochs, None):
             code = "plan.few_max_steps"
         yield problem(code, "schedule.epochs", steps=steps, few=FEW_STEPS, epochs=epochs)
     if schedule.warmup_share > MOST_WARMUP:
@@ -95,7 +96,7 @@ def _capacity(settings: RunSettings, size: Size, data: RunData) -> Iterator[Prob
     """Tell when the data has more to teach than the adapter can hold."""
     distinct = sum(source.learnt_tokens for source in data.sources)
     trained = trained_parameters(size, settings)
-    if settings.method.name not in LORA or trained * _TOKENS_A_WEIGHT >= distinct:
+    if settings.method.name not in LORA or not trained or trained * _TOKENS_A_WEIGHT >= distinct:
         return
     rank = settings.lora.rank * math.ceil(distinct / (trained * _TOKENS_A_WEIGHT))
     values = {

@@ -152,7 +152,7 @@ def _of_model(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
     if name == "freeze" and settings.method.layers > model.size.layers:
         yield problem("conflict.layers", "method.layers", layers=settings.method.layers, has=model.size.layers)
     if name in LORA and "all-linear" not in settings.lora.targets:
-        missing = [each for each in settings.lora.targets if not _names_a_layer(each, model.modules)]
+        missing = [each for each in settings.lora.targets if not _names_a_layer(each, model)]
         if missing and model.modules:
             has = ", ".join(dict.fromkeys(each.name for each in model.size.linears))
             yield problem("conflict.targets", "lora.targets", names=", ".join(missing), has=has)
@@ -194,6 +194,8 @@ def _changed(settings: RunSettings, path: str) -> SettingField | None:
     return row if getattr(getattr(settings, group), name) != row.default else None
 
 
-def _names_a_layer(target: str, modules: frozenset[str]) -> bool:
-    """Say whether a target means a layer, as PEFT reads it: the end of a layer's name, at a dot."""
-    return any(module == target or module.endswith(f".{target}") for module in modules)
+def _names_a_layer(target: str, model: ModelFacts) -> bool:
+    """Say whether a target means linear layers, as PEFT reads it: the end of a layer's name, at a dot."""
+    linears = {"lm_head", *(each.name for each in model.size.linears)}
+    found = any(module == target or module.endswith(f".{target}") for module in model.modules)
+    return found and target.rpartition(".")[2] in linears
