@@ -71,7 +71,7 @@ def measure(workspace: Workspace, shape: str, method: str, dtype: str, steps: in
         Registry(workspace).add(file, "rows")
     settings = {
         "model": {"path": f"models/{shape}"},
-        "data": {"train": ["rows"], "accept_warnings": True},
+        "data": {"train": ["rows"], "accept_warnings": True, "validation_share": 0},
         "method": {"name": method},
         "schedule": {"max_steps": steps},
         "batch": {"global_batch_size": 16, "cutoff_len": 512},

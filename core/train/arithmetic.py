@@ -5,17 +5,19 @@ compares the two. What the C library's heap adds to that was measured (`benchmar
 """
 
 from core.models.methods import TRAITS, bits_of
-from core.models.size import Linear, Size
+from core.models.size import FAMILIES, Family, Linear, Size
 from core.settings import RunSettings
 from core.train.machine import Machine
 
 FLOAT = 4  # bytes
 _SHORT = 512  # tokens; up to there a CPU attends in bfloat16 by plain products, whose weights are kept (core.train.attention)
+_ROUNDED = 1.2  # times a typical length: examples are attended to in rows of few lengths
 _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte for each 64, a float for each 256 of those
 # What is kept is this much larger in memory: a heap has gaps between blocks of many sizes; a card's allocator has few.
 _GAPS = {"cpu": 1.35, "cuda": 1.08}
 _WHOLE = ("full", "freeze")
 _NEW_TOKENS = 2  # of ChatML (core.models.new_tokens)
+_USUAL = Family({})  # what is taken for one that has no row
 
 
 def trained_parameters(size: Size, settings: RunSettings) -> int:
@@ -62,6 +64,8 @@ def weight_bytes(size: Size, settings: RunSettings, machine: Machine) -> int:
     linear_bytes = {4: _NF4, 8: 1.0, 16: float(each)}[bits_of(settings)]
     # PEFT writes trained rows into copies of the embedding: one for the output, one more while it is made (measured).
     copies = 2 * size.vocabulary * size.hidden if settings.model.add_chatml else 0
+    if name == "dora":  # the sum of base and adapter, whose lengths it needs, in two steps
+        copies += 2 * size.linear_weights
     return int(size.linear_weights * linear_bytes + (others + copies) * each)
 
 
@@ -97,18 +101,21 @@ def token_bytes(size: Size, settings: RunSettings, machine: Machine, length: int
 
 def _layer(size: Size, settings: RunSettings, machine: Machine, each: int, length: int) -> float:
     """Return the bytes that one layer keeps for each token."""
-    hidden, queries = size.hidden, (size.heads * size.head_dim or size.hidden)
+    family, hidden = FAMILIES.get(size.family, _USUAL), size.hidden
+    queries = size.heads * size.head_dim or hidden
     pairs = size.key_value_heads * size.head_dim or queries
-    gated = any(linear.name in ("gate_proj", "gate_up_proj") for linear in size.linears)
-    inner = (4 if gated else 2) * size.intermediate  # what goes in and out of the activation, and their product
+    # What goes in and out of the activation, and the product with the gate; GELU, as Phi writes it, keeps its own steps.
+    inner = (5 if family.mlp == "plain" else 4) * size.intermediate
     by_products = machine.device == "cpu" and each < FLOAT and length <= _SHORT
-    attention = queries + size.heads * length if by_products else 2 * queries
+    attention = queries + _ROUNDED * size.heads * length if by_products else 2 * queries
+    kept = each * (inner + 2 * hidden + queries + 2 * pairs + attention)
+    kept += FLOAT * hidden * family.norms  # what goes into a norm, in float32
+    if family.head_norms or family.fused_qkv:
+        kept += FLOAT * (queries + pairs)
     if (
         settings.method.name in _WHOLE
-    ):  # the stream between layers is in float32; each linear layer keeps its converted input
-        converted = 3 * hidden if each < FLOAT else 0
-        return each * (inner + 2 * hidden + converted + queries + 2 * pairs + attention) + 4 * FLOAT * hidden
-    kept = float(each * (inner + 2 * hidden + queries + 2 * pairs + attention) + 2 * FLOAT * hidden)
+    ):  # the stream between layers is in float32; converted inputs are kept for the weights
+        return kept + FLOAT * hidden * family.norms + (3 * each * hidden if each < FLOAT else 0)
     adapted = [linear for linear in _adapted(size, settings.lora.targets) if linear.name != "lm_head"]
     if TRAITS[settings.method.name].mergeable and size.layers:
         if settings.lora.dropout:  # the input that is left, and what was dropped

@@ -84,6 +84,8 @@ def needed(size: Size, settings: RunSettings, machine: Machine, micro: MicroBatc
     """
     trained, tokens = trained_parameters(size, settings), micro.tokens
     added = trained if TRAITS[settings.method.name].adapter else 0  # otherwise they are among the weights
+    # Gradients at the output layer's weights are summed up over the chunks of the logits.
+    at_head = FLOAT * size.vocabulary * size.hidden if settings.method.name == "full" else 0
     training = Memory(
         program=_PROGRAM[machine.device],
         weights=weight_bytes(size, settings, machine),
@@ -91,7 +93,7 @@ def needed(size: Size, settings: RunSettings, machine: Machine, micro: MicroBatc
         gradients=FLOAT * trained,
         optimizer=optimizer_bytes(settings, trained),
         activations=activation_bytes(size, settings, machine, tokens, micro.length, micro.checkpointing),
-        logits=min(tokens * size.vocabulary, _LOGITS[machine.device]) * _LOGIT_BYTES,
+        logits=min(tokens * size.vocabulary, _LOGITS[machine.device]) * _LOGIT_BYTES + at_head,
         loading=0,
     )
     read = stored * size.parameters if machine.device == "cpu" and stored != _held(settings, machine) else 0.0
