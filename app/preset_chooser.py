@@ -61,7 +61,8 @@ def wire(chooser: PresetChooser, controls: Controls, t: Translator) -> None:
 
     inputs = {chooser.choice, chooser.before, *controls.values()}
     outputs = [chooser.why, chooser.before, chooser.undo, *controls.values()]
-    when(chooser.choice.input, choose, inputs, outputs, chooser.notice, t)
+    # An input event comes twice, on choosing and on leaving: the second would take filled-in values for the person's own.
+    when(chooser.choice.select, choose, inputs, outputs, chooser.notice, t)
     when(chooser.undo.click, undo, inputs, [chooser.choice, *outputs], chooser.notice, t)
 
 
