@@ -93,14 +93,14 @@ def test_the_whole_way_train_evaluate_chat_merge(studio):
 
 def test_a_plan_is_said_without_starting(studio):
     studio("data", "add", str(studio.root / "sums.json"))
-    plan = studio.json("train", studio.recipe(), "--plan")
+    plan = studio.json("train", studio.recipe(), "--plan", "--no-measure")
     assert plan["steps"] == 6
     assert studio.json("runs", "list")["runs"] == []
 
 
 def test_few_steps_are_warned_of_before_the_start(studio):
     studio("data", "add", str(studio.root / "sums.json"))
-    assert "6 steps will hardly change anything" in studio("train", studio.recipe(), "--plan").stderr
+    assert "6 steps will hardly change anything" in studio("train", studio.recipe(), "--plan", "--no-measure").stderr
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_changed_data_stops_a_training_with_both_hashes_until_it_is_accepted(stu
     assert added["sha1"] in answer["problems"][0]["text"]
     assert codes(studio.json("data", "verify", "sums", code=1)) == ["data.changed"]
     studio("data", "verify", "sums", "--accept")
-    studio("train", studio.recipe(), "--plan")
+    studio("train", studio.recipe(), "--plan", "--no-measure")
 
 
 def started(studio: Studio) -> directory.Run:
