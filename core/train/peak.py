@@ -6,11 +6,13 @@ from pathlib import Path
 
 import torch
 
+from core.train.memory import PROGRAM
+
 
 def peak_bytes() -> int:
-    """Return the peak in bytes: on a graphics card what torch reserved there, else the resident size of the process."""
+    """Return the peak in bytes: on a graphics card what torch reserved there and its context, else the resident size."""
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_reserved()
+        return torch.cuda.max_memory_reserved() + PROGRAM["cuda"]
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:  # not Linux
