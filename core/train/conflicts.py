@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from core.errors import Problem, problem
 from core.models.files import headers
+from core.models.folder import fingerprint
 from core.models.methods import TRAITS, bits_of
 from core.models.quantised import quantisation
 from core.models.size import Size, size
@@ -54,7 +55,7 @@ def model_facts(folder: Path) -> ModelFacts:
     Raises:
         ModelError: if it has no size that can be told, or its tokenizer cannot be used.
     """
-    return _facts(folder, state_of(folder))
+    return _facts(folder, (state_of(folder), fingerprint(folder)))
 
 
 @lru_cache(maxsize=8)

@@ -18,6 +18,10 @@ from typing import Literal
 
 import psutil
 
+_GROUP_FILES = (  # of a container's memory: its limit, what is used, and what of that is a cache of files; in both layouts
+    ("memory.max", "memory.current", "memory.stat", "file "),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_cache "),
+)
 _ASKED_EVERY = 5.0  # seconds between two questions to nvidia-smi; each takes a tenth of one
 
 
@@ -40,18 +44,16 @@ def machine() -> Machine:
     return _card(int(time.monotonic() / _ASKED_EVERY)) or _processor()
 
 
-def _processor() -> Machine:
+def _processor(groups: Path = Path("/sys/fs/cgroup")) -> Machine:
     memory = psutil.virtual_memory()
     total, free = memory.total, memory.available
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        with contextlib.suppress(OSError, ValueError):
-            group = Path("/sys/fs/cgroup")
-            allowed = int((group / limit).read_text())
-            total = min(total, allowed)
-            free = min(free, allowed - int((group / used).read_text()))
+    for limit, current, kept, cache in _GROUP_FILES:
+        with contextlib.suppress(OSError, ValueError, StopIteration):  # no group, or one without a limit ("max")
+            allowed = int((groups / limit).read_text())
+            lines = (groups / kept).read_text().splitlines()
+            cached = next(int(line.split()[1]) for line in lines if line.startswith(cache))  # given back when wanted
+            used = int((groups / current).read_text()) - cached
+            total, free = min(total, allowed), min(free, allowed - used)
     return Machine("cpu", f"{_processor_name()} x {_cores()}", total, max(0, free), _cpu_bfloat16())
 
 
