@@ -216,8 +216,8 @@ def _micro_batch(settings: RunSettings, data: RunData, size: Size, machine: Mach
     batch, lengths = settings.batch, _lengths(settings, data)
     longest = int(lengths.max())
     found = fitting(size, settings, machine, machine.free, longest, MOST_TOKENS[machine.device])
-    steps = batches(lambda _: range(len(lengths)), batch.global_batch_size, settings.seed)
-    looked_at = min(_LOOKED_AT, steps_per_epoch(len(lengths), batch.global_batch_size))
+    steps = batches(data.of_pass, batch.global_batch_size, settings.seed)
+    looked_at = min(_LOOKED_AT, steps_per_epoch(data.per_pass, batch.global_batch_size))
     largest = max(int(lengths[next(steps)].sum()) for _ in range(looked_at))
     most = longest * (batch.micro_batch_size or batch.global_batch_size)
     typical = int((lengths.astype(float) ** 2).sum() / lengths.sum())  # of the example that a token stands in
