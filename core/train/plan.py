@@ -230,8 +230,10 @@ def _shape(settings: RunSettings, data: RunData, micro: MicroBatch) -> Shape:
 
 
 def _seconds(settings: RunSettings, data: RunData, steps: int, interval: int, found: Speed) -> float:
-    """Return the time of a whole run: loading, the steps, and a forward pass, a third of a step, for each validation,
-    the one before the first step among them."""
+    """Return the time of a whole run.
+
+    A validation, of which one comes before the first step, is a forward pass: a third of a step.
+    """
     example = data.tokens / max(1, data.per_pass)
     trained = example * settings.batch.global_batch_size * steps
     validated = int(data.validation.lengths.sum()) * (1 + steps // interval + (steps % interval > 0))
