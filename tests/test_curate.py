@@ -16,9 +16,9 @@ from core.data.registry import Registry
 from core.doctor.examine import cached
 from core.errors import DataError
 from core.progress import Cancelled, Deaf
-from core.runs.listening import JobListener
 from core.runs import events, process, supervisor
 from core.runs.follow import follow
+from core.runs.listening import JobListener
 from core.workspace import Workspace
 
 CAPITALS = ["Paris", "Berlin", "Rome", "Madrid", "Vienna", "Lisbon", "Oslo", "Dublin", "Athens", "Prague"]

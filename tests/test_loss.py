@@ -75,7 +75,7 @@ def test_logits_are_computed_only_where_something_is_learnt():
 
 
 def test_attention_costs_what_the_examples_cost_not_what_the_row_would():
-    """Sixteen examples in a row are sixteen times the operations of one; seeing each other, their scores would be 256 times."""
+    """Sixteen in a row are sixteen times the operations of one; if they saw each other, their scores would be 256 times."""
     forward = Forward(build("llama"), torch.float32)
     example = Example(list(range(3, 83)), list(range(3, 83)))
 

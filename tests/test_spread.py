@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from core.progress import Deaf
 from core.curate import tasks
 from core.data.formats import entry_records, recognise
 from core.data.page import page_of
@@ -13,6 +12,7 @@ from core.data.problems import Problems
 from core.data.readers import Row
 from core.data.registry import DatasetEntry, Registry
 from core.errors import DataError
+from core.progress import Deaf
 from core.records import Conversation
 from core.workspace import Workspace
 

@@ -69,7 +69,11 @@ def _inspected(folder: Path, _: object) -> Inspection:
         return Inspection(problems=error.problems, licence=_licence(folder), revision=revision_of(folder))
     values = config(folder)
     quantised = quantisation_of(values)
-    facts: dict[str, Any] = {"weight_bytes": weight_bytes(folder), "dtype": stored_dtype(folder), "quantised": quantised}
+    facts: dict[str, Any] = {
+        "weight_bytes": weight_bytes(folder),
+        "dtype": stored_dtype(folder),
+        "quantised": quantised,
+    }
     problems = [*_quantised_otherwise(quantised, folder.name)]
     remarks = [*_of_config(values, quantised, folder.name)]
     try:
