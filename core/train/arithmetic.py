@@ -13,8 +13,9 @@ FLOAT = 4  # bytes
 _SHORT = 512  # tokens; up to there a CPU attends in bfloat16 by plain products, whose weights are kept (core.train.attention)
 _ROUNDED = 1.2  # times a typical length: examples are attended to in rows of few lengths
 _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte for each 64, a float for each 256 of those
-# What is kept is this much larger in memory: a heap has gaps between blocks of many sizes; a card's allocator has few.
-_GAPS = {"cpu": 1.35, "cuda": 1.08}
+# What is kept is this much larger in memory, by the bytes of a number: a heap has gaps between blocks of many sizes
+# (measured, benchmarks/memory.py); a card's allocator has few.
+_GAPS = {"cpu": {2: 1.2, 4: 1.38}, "cuda": {2: 1.08, 4: 1.08}}
 _WHOLE = ("full", "freeze")
 _NEW_TOKENS = 2  # of ChatML (core.models.new_tokens)
 _USUAL = Family({})  # what is taken for one that has no row
@@ -84,7 +85,8 @@ def activation_bytes(
     size: Size, settings: RunSettings, machine: Machine, tokens: int, length: int, checkpointing: bool
 ) -> int:
     """Return the bytes of what the forward pass keeps for the backward pass; `length` is that of a typical example."""
-    return int(tokens * token_bytes(size, settings, machine, length, checkpointing) * _GAPS[machine.device])
+    gaps = _GAPS[machine.device][product_bytes(settings, machine)]
+    return int(tokens * token_bytes(size, settings, machine, length, checkpointing) * gaps)
 
 
 def token_bytes(size: Size, settings: RunSettings, machine: Machine, length: int, checkpointing: bool) -> float:
