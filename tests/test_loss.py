@@ -26,7 +26,7 @@ def test_loss_and_gradients_do_not_depend_on_the_chunks(monkeypatch, chunk, trai
     weights = [weight for weight in head.parameters() if trained]
     expected = functional.cross_entropy(head(hidden), targets, reduction="sum")
     gradients = torch.autograd.grad(3 * expected, [hidden, *weights])
-    monkeypatch.setitem(losses.CHUNK, "cpu", chunk * 50)
+    monkeypatch.setattr(losses, "logit_rows", lambda device, vocabulary: chunk)
     found = summed_cross_entropy(hidden, targets, head, 50, weights)
     assert torch.allclose(found, expected, rtol=1e-6)
     for got, want in zip(torch.autograd.grad(3 * found, [hidden, *weights]), gradients, strict=True):
@@ -44,7 +44,7 @@ def test_a_certain_mistake_has_its_full_price():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_tied_and_trained_output_gets_its_gradient_from_both_its_places(dtype):
+def test_a_tied_and_trained_output_gets_its_gradient_from_both_its_places(monkeypatch, dtype):
     """In several chunks, and in mixed precision, where casts of the weight are kept between them."""
     ids = torch.arange(3, 60).tolist()
     example, model = Example(ids, ids), build("llama")
@@ -52,13 +52,8 @@ def test_a_tied_and_trained_output_gets_its_gradient_from_both_its_places(dtype)
     assert head is model.get_input_embeddings().weight
     expected = model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss * (len(ids) - 1)
     want = torch.autograd.grad(expected, head)[0]
-    losses_before = losses.CHUNK["cpu"]
-    losses.CHUNK["cpu"] = 10 * model.config.vocab_size
-    try:
-        forward = Forward(model, dtype)
-        got = torch.autograd.grad(forward.loss(packed([example], 0)), head)[0]
-    finally:
-        losses.CHUNK["cpu"] = losses_before
+    monkeypatch.setattr(losses, "logit_rows", lambda device, vocabulary: 10)
+    got = torch.autograd.grad(Forward(model, dtype).loss(packed([example], 0)), head)[0]
     assert functional.cosine_similarity(got.flatten(), want.flatten(), dim=0) > (
         0.9999 if dtype == torch.float32 else 0.99
     )

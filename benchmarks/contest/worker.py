@@ -1,6 +1,7 @@
 """A run of the studio as a person starts it, its real worker process watched from outside."""
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def train(run: Run, workspace: Workspace) -> Trained:
     """
     began = time.time()
     worker = start(run.path, "core.train.worker")
-    seen = list(_seen(run, psutil.Process(worker.pid)))
+    seen = list(_seen(run, worker))
     if worker.wait() or not isinstance(seen[-1][0], events.RunFinished):
         sys.exit((run.path / "worker.log").read_text(encoding="utf-8", errors="replace")[-3000:])
     ended = next(event for event, _ in seen if isinstance(event, events.TrainingEnded))
@@ -81,16 +82,22 @@ def train(run: Run, workspace: Workspace) -> Trained:
     return Trained(steps, began, int(ended.measured["memory_bytes"]))
 
 
-def _seen(run: Run, worker: psutil.Process) -> Iterator[tuple[events.Event, float]]:
-    """Yield the worker's events with the processor seconds that it has used when they are seen, until it ends."""
-    offset, worked, running = 0, 0.0, True
+def _seen(run: Run, worker: subprocess.Popen[bytes]) -> Iterator[tuple[events.Event, float]]:
+    """Yield the worker's events with the processor seconds that it has used when they are seen, until it ends.
+
+    Where nothing was told, nothing is read: to look at a process 50 times a second takes a tenth of its speed on two cores.
+    """
+    offset, known, worked, running = 0, -1, 0.0, True
+    process = psutil.Process(worker.pid)
     while running:
-        running = worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE
-        if running:
-            used = worker.cpu_times()
-            worked = used.user + used.system
-        found, offset = events.read_from(run.log, offset)
-        yield from ((event, worked) for event in found)
+        running = worker.poll() is None
+        if (size := run.log.stat().st_size if run.log.exists() else 0) != known:
+            known = size
+            if running:
+                used = process.cpu_times()
+                worked = used.user + used.system
+            found, offset = events.read_from(run.log, offset)
+            yield from ((event, worked) for event in found)
         time.sleep(_LOOK)
 
 

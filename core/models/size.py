@@ -79,6 +79,7 @@ class Family:
 
     defaults: Mapping[str, Any]
     norms: int = 2  # of the hidden size, in each layer
+    plain_norms: bool = True  # x / rms(x) * w: not with w + 1, not with a bias
     head_norms: bool = False  # queries and keys are normalised, each with `head_dim` weights
     norm_bias: bool = False
     fused_qkv: bool = False
@@ -109,13 +110,14 @@ FAMILIES = {
     "mistral": Family(_defaults(32000, 4096, 14336, 32, 32, 8, None, 131072, False)),
     "qwen2": Family(_defaults(151936, 4096, 22016, 32, 32, 32, None, 32768, False), always_biased=_QKV),
     "qwen3": Family(_defaults(151936, 4096, 22016, 32, 32, 32, 128, 32768, False), head_norms=True, biased_by=_ATTENTION),
-    "gemma": Family(_defaults(256000, 3072, 24576, 28, 16, 16, 256, 8192, True), biased_by=_ATTENTION),
-    "gemma2": Family(_defaults(256000, 2304, 9216, 26, 8, 4, 256, 8192, True), norms=4, biased_by=_ATTENTION),
-    "gemma3_text": Family(_defaults(262208, 2304, 9216, 26, 8, 4, 256, 131072, True), norms=4, head_norms=True,
-                          biased_by=_ATTENTION),
+    "gemma": Family(_defaults(256000, 3072, 24576, 28, 16, 16, 256, 8192, True), plain_norms=False, biased_by=_ATTENTION),
+    "gemma2": Family(_defaults(256000, 2304, 9216, 26, 8, 4, 256, 8192, True), norms=4, plain_norms=False,
+                     biased_by=_ATTENTION),
+    "gemma3_text": Family(_defaults(262208, 2304, 9216, 26, 8, 4, 256, 131072, True), norms=4, plain_norms=False,
+                          head_norms=True, biased_by=_ATTENTION),
     "phi": Family(_defaults(51200, 2048, 8192, 24, 32, None, None, 2048, False, qk_layernorm=False), norms=1,
-                  norm_bias=True, mlp="plain", output="dense", always_biased=_QKV | {"dense", "fc1", "fc2"},
-                  output_bias=True),
+                  plain_norms=False, norm_bias=True, mlp="plain", output="dense",
+                  always_biased=_QKV | {"dense", "fc1", "fc2"}, output_bias=True),
     "phi3": Family(_defaults(32064, 3072, 8192, 32, 32, None, None, 4096, False), fused_qkv=True, mlp="fused"),
     "glm": Family(_defaults(151552, 4096, 13696, 40, 32, 2, 128, 131072, False, attention_bias=True), mlp="fused",
                   biased_by={"attention_bias": _QKV}),

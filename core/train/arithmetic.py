@@ -17,8 +17,16 @@ _NF4 = 0.5 + 1 / 64 + 4 / (64 * 256)  # bytes a weight: 4 bits, a byte for each 
 # (measured, benchmarks/memory.py); a card's allocator has few.
 _GAPS = {"cpu": {2: 1.2, 4: 1.38}, "cuda": {2: 1.08, 4: 1.08}}
 _WHOLE = ("full", "freeze")
+# Logits that exist at a time. On 2 cores, with 8,000 tokens, 4 million (in the cache) took 0.7 of the time of 8 million; with
+# 150,000, products of fewer than 64 rows took twice the time. More on a card gained nothing.
+_LOGITS, _FEWEST_ROWS = {"cpu": 2**22, "cuda": 2**27}, 64
 _NEW_TOKENS = 2  # of ChatML (core.models.new_tokens)
 _USUAL = Family({})  # what is taken for one that has no row
+
+
+def logit_rows(device: str, vocabulary: int) -> int:
+    """Return of how many tokens the logits are computed at a time."""
+    return max(_FEWEST_ROWS, _LOGITS[device] // vocabulary)
 
 
 def trained_parameters(size: Size, settings: RunSettings) -> int:
@@ -111,9 +119,11 @@ def _layer(size: Size, settings: RunSettings, machine: Machine, each: int, lengt
     by_products = machine.device == "cpu" and each < FLOAT and length <= _SHORT
     attention = queries + _ROUNDED * size.heads * length if by_products else 2 * queries
     kept = each * (inner + 2 * hidden + queries + 2 * pairs + attention)
-    kept += FLOAT * hidden * family.norms  # what goes into a norm, in float32
+    # What goes into a norm: in float32, unless it is a frozen one that core.train.lean_norm knows.
+    normed = each if family.plain_norms and settings.method.name not in _WHOLE else FLOAT
+    kept += normed * hidden * family.norms
     if family.head_norms or family.fused_qkv:
-        kept += FLOAT * (queries + pairs)
+        kept += normed * (queries + pairs)
     if (
         settings.method.name in _WHOLE
     ):  # the stream between layers is in float32; converted inputs are kept for the weights

@@ -6,6 +6,7 @@ flash-attention kernel does all examples; on a CPU each example is a product of 
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -58,31 +59,32 @@ def attention_within_examples(
     lengths = [length for length in borders if length]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16 and softcap is None and not dropout
-    if on_cpu and max(lengths) <= EXPLICIT_UP_TO:
-        found: torch.Tensor = _Products.apply(query, key, value, lengths, scale, sliding_window)
-        return found, None
-    outputs = []
-    for q, k, v in zip(*(each.split(lengths, 2) for each in (query, key, value)), strict=True):
-        window = sliding_window if sliding_window is not None and sliding_window < q.shape[2] else None
-        if window is not None or softcap is not None:
-            outputs.append(_explicit(q[0], k[0], v[0], scale, window, softcap, dropout))
-        elif on_cpu and q.shape[2] <= EXPLICIT_UP_TO:
-            outputs.append(_Products.apply(q, k, v, [q.shape[2]], scale, None).transpose(1, 2))
-        else:
-            outputs.append(
-                functional.scaled_dot_product_attention(
-                    q, k, v, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+    outputs, start = [], 0
+    for short, some in groupby(lengths, lambda length: on_cpu and length <= EXPLICIT_UP_TO):
+        for own in [list(some)] if short else ([length] for length in some):
+            q, k, v = (each.narrow(2, start, sum(own)) for each in (query, key, value))
+            start += sum(own)
+            window = sliding_window if sliding_window is not None and sliding_window < max(own) else None
+            if short:
+                outputs.append(_Products.apply(q, k, v, own, scale, window))
+            elif window is not None or softcap is not None:
+                outputs.append(_explicit(q[0], k[0], v[0], scale, window, softcap, dropout).transpose(1, 2))
+            else:
+                outputs.append(
+                    functional.scaled_dot_product_attention(
+                        q, k, v, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
+                    ).transpose(1, 2)
                 )
-            )
-    return torch.cat(outputs, 2).transpose(1, 2).contiguous(), None
+    return torch.cat(outputs, 1) if len(outputs) > 1 else outputs[0].contiguous(), None
 
 
 class _Products(torch.autograd.Function):
     """softmax(q k) v of short examples as plain products, forward and backward; query (1, H, T, D), result (1, T, H, D).
 
     A product of a shape that was not met before costs half a millisecond of preparation on a CPU, as much as it takes itself.
-    So lengths are rounded up: an example is given some tokens of the next one along. No token sees what comes after it, and
-    what those would add is left out.
+    So lengths are rounded up: an example is given some tokens of the next one along. No token sees what comes after it; what
+    those tokens would see has no weight, and what is written at their places, the next example overwrites.
+    The queries that share a key head follow one another, token by token, and are rows of one product: (K, T * H / K, D).
     """
 
     @staticmethod
@@ -90,40 +92,49 @@ class _Products(torch.autograd.Function):
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: list[int], scale: float,
         window: int | None,
     ) -> torch.Tensor:  # fmt: skip
-        heads, total, width = query.shape[1:]
         shared = key.shape[1]
-        found = query.new_empty(1, total, heads, width)
+        rows, keys, values = _by_key_head(query.transpose(1, 2), shared), key[0].contiguous(), value[0].contiguous()
+        found, each = torch.empty_like(rows), query.shape[1] // shared
         kept = []
-        for start, length, end in _stretches(lengths, total):
-            rows = query[0, :, start:end].reshape(shared, -1, width)
-            hidden = _short(window)[: end - start, : end - start].repeat(heads // shared, 1).expand(shared, -1, -1)
-            scores = torch.baddbmm(hidden, rows, key[0, :, start:end].transpose(1, 2), alpha=scale)
+        for start, length, end in _stretches(lengths, query.shape[2]):
+            at, own = slice(start * each, end * each), slice(start, end)
+            hidden = _short(window, each)[: (end - start) * each, : end - start].expand(shared, -1, -1)
+            scores = torch.baddbmm(hidden, rows[:, at], keys[:, own].transpose(1, 2), alpha=scale)
             weights = torch.softmax(scores, -1)
-            out = torch.bmm(weights, value[0, :, start:end]).view(heads, end - start, width)
-            found[0, start : start + length] = out[:, :length].transpose(0, 1)
+            weights[:, length * each :] = 0
+            torch.bmm(weights, values[:, own], out=found[:, at])
             kept.append(weights)
-        ctx.save_for_backward(query, key, value, *kept)
+        ctx.save_for_backward(rows, keys, values, *kept)
         ctx.lengths, ctx.scale = lengths, scale
-        return found
+        return _by_token(found, each)
 
     @staticmethod
     def backward(ctx: Any, *outputs: torch.Tensor) -> Any:
-        query, key, value, *kept = ctx.saved_tensors
-        heads, total, width = query.shape[1:]
-        shared = key.shape[1]
-        at_query, at_key, at_value = (torch.empty_like(each) for each in (query, key, value))
-        for (start, length, end), weights in zip(_stretches(ctx.lengths, total), kept, strict=True):
-            at_out = query.new_zeros(heads, end - start, width)
-            at_out[:, :length] = outputs[0][0, start : start + length].transpose(0, 1)
-            at_out = at_out.view(shared, -1, width)
-            rows = query[0, :, start:end].reshape(shared, -1, width)
-            at_weights = torch.bmm(at_out, value[0, :, start:end].transpose(1, 2))
+        rows, keys, values, *kept = ctx.saved_tensors
+        shared, total, _ = keys.shape
+        each = rows.shape[1] // total
+        at_found = _by_key_head(outputs[0], shared)
+        at_rows, at_keys, at_values = (torch.empty_like(tensor) for tensor in (rows, keys, values))
+        for (start, _, end), weights in zip(_stretches(ctx.lengths, total), kept, strict=True):
+            at, own = slice(start * each, end * each), slice(start, end)
+            at_weights = torch.bmm(at_found[:, at], values[:, own].transpose(1, 2))
             at_scores = torch._softmax_backward_data(at_weights, weights, -1, weights.dtype).mul_(ctx.scale)
-            own = slice(start, start + length)
-            at_value[0, :, own] = torch.bmm(weights.transpose(1, 2), at_out)[:, :length]
-            at_query[0, :, own] = torch.bmm(at_scores, key[0, :, start:end]).view(heads, -1, width)[:, :length]
-            at_key[0, :, own] = torch.bmm(at_scores.transpose(1, 2), rows)[:, :length]
-        return at_query, at_key, at_value, None, None, None
+            torch.bmm(weights.transpose(1, 2), at_found[:, at], out=at_values[:, own])
+            torch.bmm(at_scores, keys[:, own], out=at_rows[:, at])
+            torch.bmm(at_scores.transpose(1, 2), rows[:, at], out=at_keys[:, own])
+        return _by_token(at_rows, each).transpose(1, 2), at_keys[None], at_values[None], None, None, None
+
+
+def _by_key_head(tensor: torch.Tensor, shared: int) -> torch.Tensor:
+    """Return (1, T, H, D) as (K, T * H / K, D)."""
+    _, total, heads, width = tensor.shape
+    return tensor[0].reshape(total, shared, heads // shared, width).transpose(0, 1).reshape(shared, -1, width)
+
+
+def _by_token(tensor: torch.Tensor, each: int) -> torch.Tensor:
+    """Return (K, T * H / K, D) as (1, T, H, D)."""
+    shared, rows, width = tensor.shape
+    return tensor.view(shared, -1, each, width).transpose(0, 1).reshape(1, rows // each, shared * each, width)
 
 
 def _stretches(lengths: list[int], total: int) -> Iterator[tuple[int, int, int]]:
@@ -163,9 +174,9 @@ def _hidden(length: int, window: int | None, device: torch.device, dtype: torch.
 
 
 @lru_cache(maxsize=8)
-def _short(window: int | None) -> torch.Tensor:
-    """Return that of the longest example whose attention is plain products on a CPU; shorter ones are its corner."""
-    return _hidden(EXPLICIT_UP_TO, window, torch.device("cpu"), torch.bfloat16)
+def _short(window: int | None, each: int) -> torch.Tensor:
+    """Return that of the longest short example, each row so many times (L * each, L); that of another is its corner."""
+    return _hidden(EXPLICIT_UP_TO, window, torch.device("cpu"), torch.bfloat16).repeat_interleave(each, 0)
 
 
 def _on_gpu(

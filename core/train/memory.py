@@ -13,6 +13,7 @@ from core.settings import RunSettings, from_dict
 from core.train.arithmetic import (
     FLOAT,
     activation_bytes,
+    logit_rows,
     optimizer_bytes,
     product_bytes,
     trained_parameters,
@@ -24,8 +25,7 @@ from core.train.machine import Machine
 Verdict = Literal["fits", "tight", "does_not_fit"]
 TIGHT, FULL = 0.8, 0.95  # of the memory there; chosen by us: other programs and the allocator's gaps want the rest
 MOST_TOKENS = {"cpu": 4_096, "cuda": 16_384}  # of a micro-batch; on 2 cores more gained nothing
-# Logits that exist at a time (core.train.loss), and bytes of each: in two precisions, their softmax and their gradient.
-_LOGITS, _LOGIT_BYTES = {"cpu": 2**23, "cuda": 2**27}, 12
+_LOGIT_BYTES = 12  # of one that exists: in two precisions, its softmax and its gradient (core.train.loss)
 PROGRAM = {"cpu": 540_000_000, "cuda": 600_000_000}  # torch, transformers and peft, measured; a card's context, usual
 _MOST_CHANGES = 4
 
@@ -93,7 +93,7 @@ def needed(size: Size, settings: RunSettings, machine: Machine, micro: MicroBatc
         gradients=FLOAT * trained,
         optimizer=optimizer_bytes(settings, trained),
         activations=activation_bytes(size, settings, machine, tokens, micro.length, micro.checkpointing),
-        logits=min(tokens * size.vocabulary, _LOGITS[machine.device]) * _LOGIT_BYTES + at_head,
+        logits=min(tokens, logit_rows(machine.device, size.vocabulary)) * size.vocabulary * _LOGIT_BYTES + at_head,
         loading=0,
     )
     read = stored * size.parameters if machine.device == "cpu" and stored != _held(settings, machine) else 0.0

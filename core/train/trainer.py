@@ -21,7 +21,8 @@ from core.settings import RunSettings
 from core.train.attached import dtype_of
 from core.train.batches import Indices, batches, steps_per_epoch, total_steps
 from core.train.forward import Forward
-from core.train.lora_forward import use_lean_lora
+from core.train.lean_lora import use_lean_lora
+from core.train.lean_norm import use_lean_norms
 from core.train.memory import MOST_TOKENS
 from core.train.micro_batch import MicroBatch, packed, padded
 from core.train.noise import noise
@@ -94,6 +95,7 @@ class Trainer:
         compute, batch, schedule = settings.compute, settings.batch, settings.schedule
         dtype = dtype_of(settings)
         use_lean_lora(model)
+        use_lean_norms(model)
         self.forward = Forward(model, dtype, packing=batch.packing and TRAITS[settings.method.name].packs)
         self.device = self.forward.device
         self.micro_batch_size = batch.micro_batch_size or batch.global_batch_size

@@ -2,7 +2,7 @@
 
 PEFT computes W x + s B A x as it is written: the input is cast to float32 and back, and the layer's output is written four
 times and its gradient as often. Here the small product is scaled, and added inside the product that makes it. The result is
-the same; one input is kept for the backward pass.
+the same; the input and the small product are kept for the backward pass.
 """
 
 from collections.abc import Callable
@@ -75,20 +75,19 @@ class _LoraLinear(torch.autograd.Function):
             y = functional.linear(rows, weight(), None if bias is None else bias.to(dtype))
             small = (rows @ a.to(dtype).T).mul_(scaling)
             y.addmm_(small, b.to(dtype).T)
-        ctx.save_for_backward(rows, a, b)
+        ctx.save_for_backward(rows, small, a, b)
         ctx.scaling, ctx.weight, ctx.given = scaling, weight, x.dtype
         return y.view(*x.shape[:-1], y.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, *outputs: torch.Tensor) -> Any:
-        rows, a, b = ctx.saved_tensors
+        rows, small, a, b = ctx.saved_tensors
         dtype = rows.dtype
         at_y = outputs[0].reshape(-1, outputs[0].shape[-1]).to(dtype)
         a_, b_ = a.to(dtype), b.to(dtype)
-        small = rows @ a_.T
         at_small = (at_y @ b_).mul_(ctx.scaling)
         at_a = (at_small.T @ rows).to(a.dtype)
-        at_b = (small.T @ at_y).mul_(ctx.scaling).T.to(b.dtype)
+        at_b = (small.T @ at_y).T.to(b.dtype)
         at_x = None
         if ctx.needs_input_grad[0]:
             at_x = (at_y @ ctx.weight()).addmm_(at_small, a_)
