@@ -1,6 +1,7 @@
 """Wrong combinations are refused before the start, all at once, each with the way out; what is only unwise is not."""
 
 import json
+import shutil
 
 import pytest
 
@@ -122,6 +123,16 @@ def test_an_adapter_sits_on_no_norm_and_no_embedding(folders, target):
     assert [each.code for each in found] == ["conflict.targets"]
     assert "linear" in found[0].say("en")
     assert found[0].values["names"] == target.rpartition(" ")[2]
+
+
+def test_a_prefix_wants_keys_and_values_in_every_layer(folders, tmp_path):
+    hybrid = shutil.copytree(folders["plain"], tmp_path / "hybrid")
+    values = json.loads((hybrid / "config.json").read_text())
+    for kinds, found in (("conv", ["method.no_prefix"]), ("sliding_attention", [])):
+        layers = [kinds] + ["full_attention"] * (values["num_hidden_layers"] - 1)
+        (hybrid / "config.json").write_text(json.dumps(values | {"layer_types": layers}))
+        assert codes(hybrid, method__name="prefix") == found
+    assert codes(hybrid, method__name="prompt") == []
 
 
 def test_pissa_has_no_more_directions_than_a_layer(workspace):

@@ -9,11 +9,11 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from core.errors import Problem, problem
-from core.models.files import headers
+from core.models.files import config, headers
 from core.models.folder import fingerprint
 from core.models.methods import TRAITS, bits_of
 from core.models.quantised import quantisation
-from core.models.size import Size, size
+from core.models.size import Size, size, text_config
 from core.render.model_files import state_of
 from core.render.tokenizer import ChatTokenizer
 from core.settings import RunSettings, SettingField, fields
@@ -22,6 +22,11 @@ from core.train.tracking.chosen import check as check_trackers
 
 LORA = frozenset(name for name, traits in TRAITS.items() if traits.adapter and traits.mergeable)
 _VIRTUAL = ("prefix", "prompt")
+_ATTENDING = {
+    "full_attention",
+    "sliding_attention",
+    "chunked_attention",
+}  # layer_types whose layers keep keys and values
 _ONLY_WITH = {  # setting -> the methods that read it
     "lora.rank": LORA,
     "lora.alpha": LORA,
@@ -38,7 +43,8 @@ class ModelFacts:
     """What a model folder says that a setting can contradict.
 
     `quantised` is the method that its weights are quantised with (`gptq`, `awq`, `fp8`, `bitsandbytes` …), "" for none, and
-    `bits` their bits where that is said. `modules` are the full names of its layers, `template` says that it has one.
+    `bits` their bits where that is said. `modules` are the full names of its layers, `template` says that it has one,
+    `hybrid` that some of its layers keep something else than keys and values.
     """
 
     size: Size
@@ -47,6 +53,8 @@ class ModelFacts:
     bits: int
     modules: frozenset[str]
     template: bool
+    family: str
+    hybrid: bool
 
 
 def model_facts(folder: Path) -> ModelFacts:
@@ -60,7 +68,7 @@ def model_facts(folder: Path) -> ModelFacts:
 
 @lru_cache(maxsize=8)
 def _facts(folder: Path, _: object) -> ModelFacts:
-    found = size(folder)
+    found, values = size(folder), text_config(config(folder))
     quantised = quantisation(folder)
     return ModelFacts(
         size=found,
@@ -69,6 +77,8 @@ def _facts(folder: Path, _: object) -> ModelFacts:
         bits=quantised.bits if quantised else 0,
         modules=frozenset(name.removesuffix(".weight") for name in headers(folder) if name.endswith(".weight")),
         template=ChatTokenizer.load(folder).template_source == "model",
+        family=str(values.get("model_type")),
+        hybrid=not set(values.get("layer_types") or ()) <= _ATTENDING,
     )
 
 
@@ -150,6 +160,8 @@ def _of_model(settings: RunSettings, model: ModelFacts) -> Iterator[Problem]:
         yield problem("conflict.other_bits", "method.bits", bits=bits, has=model.bits, able=able)
     elif model.quantised not in ("", "bitsandbytes"):
         yield problem("conflict.quantised", "model.path", method=model.quantised)
+    if name == "prefix" and model.hybrid:
+        yield problem("method.no_prefix", "method.name", family=model.family)
     if name == "freeze" and settings.method.layers > model.size.layers:
         yield problem("conflict.layers", "method.layers", layers=settings.method.layers, has=model.size.layers)
     if name in LORA and "all-linear" not in settings.lora.targets:

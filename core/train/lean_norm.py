@@ -19,7 +19,7 @@ def use_lean_norms(model: nn.Module) -> int:
     """
     norms = [module for module in model.modules() if type(module).__name__.endswith("RMSNorm") and _is_plain(module)]
     for norm in norms:
-        norm.forward = partial(_forward, norm, type(norm).forward, _epsilon(norm))  # type: ignore[assignment]
+        norm.forward = partial(_forward, norm, type(norm).forward, _epsilon(norm))
     return len(norms)
 
 
