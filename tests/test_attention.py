@@ -66,6 +66,18 @@ def test_long_and_short_examples_in_bfloat16_agree_where_the_way_changes():
         assert float((rough.float() - exact).abs().max()) < 0.03
 
 
+def test_values_may_be_narrower_than_keys():
+    draw, lengths = torch.Generator().manual_seed(1), [5, 1, 12, 3]
+    query, key = (torch.randn(1, heads, 21, WIDTH, generator=draw).bfloat16() for heads in (HEADS, SHARED))
+    value = torch.randn(1, SHARED, 21, WIDTH // 2, generator=draw).bfloat16()
+    borders = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32)
+    found, _ = attention_within_examples(nn.Module(), query, key, value, None, cu_seq_lens_q=borders)
+    wide = torch.cat([value, torch.zeros_like(value)], -1)
+    expected = by_formula(query, key, wide, lengths, 1 / math.sqrt(WIDTH), None, None)[..., : WIDTH // 2]
+    assert found.shape == expected.shape
+    assert torch.allclose(found.double(), expected, atol=0.03)
+
+
 @pytest.mark.parametrize("lengths", [[5, 1, 40, 3], [EXPLICIT_UP_TO + 8, 33, 7, EXPLICIT_UP_TO + 1, 60]], ids=str)
 @pytest.mark.parametrize("window", [None, 4])
 def test_gradients_stay_inside_each_example(window, lengths):

@@ -128,7 +128,7 @@ def test_an_adapter_sits_on_no_norm_and_no_embedding(folders, target):
 def test_a_prefix_wants_keys_and_values_in_every_layer(folders, tmp_path):
     hybrid = shutil.copytree(folders["plain"], tmp_path / "hybrid")
     values = json.loads((hybrid / "config.json").read_text())
-    for kinds, found in (("conv", ["method.no_prefix"]), ("sliding_attention", [])):
+    for kinds, found in (("conv", ["method.no_prefix"]), ("sliding_attention", []), ("attention", [])):
         layers = [kinds] + ["full_attention"] * (values["num_hidden_layers"] - 1)
         (hybrid / "config.json").write_text(json.dumps(values | {"layer_types": layers}))
         assert codes(hybrid, method__name="prefix") == found

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from core.train.lean_norm import use_lean_norms
 from tests.architectures import FAMILIES, build
@@ -34,6 +35,14 @@ def test_only_norms_that_are_what_they_seem_are_computed_so(family):
     own = {"gemma", "gemma2", "gemma3_text", "phi", "cohere"}
     assert (use_lean_norms(build(family).requires_grad_(False)) == 0) == (family in own)
     assert use_lean_norms(build(family)) == 0  # trained weights want a gradient
+
+
+def test_a_norm_that_wants_more_is_left_alone():
+    class GatedRMSNorm(nn.RMSNorm):
+        def forward(self, x, gate):
+            return super().forward(x) * gate
+
+    assert use_lean_norms(GatedRMSNorm(8).requires_grad_(False)) == 0
 
 
 def test_a_norm_that_is_trained_later_keeps_its_gradient():

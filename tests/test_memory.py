@@ -1,5 +1,7 @@
 """The memory of a training is counted before it: against autograd's own list, and without loading anything."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,12 @@ def test_what_a_forward_pass_keeps_is_what_was_counted(folder_of, family, dtype)
     assert counted == pytest.approx(kept_by_autograd(folder_of(family), chosen), rel=within)
 
 
+def test_a_high_rank_counts(folder_of):
+    chosen = settings(method__name="lora", lora__rank=256, compute__dtype="bfloat16")
+    counted = TOKENS * token_bytes(size(folder_of("llama")), chosen, CPU, TYPICAL, False)
+    assert counted == pytest.approx(kept_by_autograd(folder_of("llama"), chosen), rel=0.08)
+
+
 @pytest.mark.parametrize(
     ("overrides", "copies"),  # bytes for each weight that are kept beside what is kept for each token
     [
@@ -112,6 +120,11 @@ def test_what_checkpointing_keeps_is_what_was_counted(folder_of):
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     return size(shaped(tmp_path_factory.mktemp("large") / "model", LLAMA_7B))
+
+
+def test_a_vocabulary_that_nobody_could_tell_is_none(large):
+    found = needed(replace(large, vocabulary=0), settings(method__name="lora"), CPU, MicroBatch(2048, 512, False))
+    assert found.logits == 0
 
 
 def test_the_parts_of_a_known_run_are_those_that_are_known(large):

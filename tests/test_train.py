@@ -142,6 +142,25 @@ def test_a_loss_that_is_scaled_is_the_same_training(model_folder):
         assert torch.allclose(weight, weights[name], rtol=1e-5, atol=1e-7), name
 
 
+def test_a_step_whose_scaled_gradient_is_too_large_is_left_out(model_folder):
+    """The scale is halved until it fits; nothing is spoilt, and nobody says that the training came apart."""
+    trainer = a_trainer(model_folder, **{"schedule.epochs": 3})
+    trainer._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, enabled=True)
+    trained = [weight for weight in trainer.model.parameters() if weight.requires_grad]
+    moved = []
+    before = [weight.detach().clone() for weight in trained]
+    for step in trainer.steps():
+        assert step.scaled
+        assert math.isfinite(step.loss)
+        assert all(bool(torch.isfinite(weight).all()) for weight in trained)
+        changed = any(not torch.equal(weight, was) for weight, was in zip(trained, before, strict=True))
+        assert changed == math.isfinite(step.grad_norm)
+        moved.append(changed)
+        before = [weight.detach().clone() for weight in trained]
+    assert not moved[0]
+    assert moved[-1]
+
+
 def test_every_example_is_seen_once_a_pass():
     stream = batches(lambda _: range(21), 4, seed=1)
     passes = [[index for _ in range(6) for index in next(stream)] for _ in range(3)]

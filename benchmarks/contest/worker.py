@@ -86,12 +86,14 @@ def train(run: Run, workspace: Workspace) -> Trained:
 
 def _watched(worker: subprocess.Popen[bytes]) -> tuple[list[float], list[float]]:
     """Wait for a worker to end; return when it was looked at (`time.time()`) and the processor seconds it had used."""
-    looked, used, process = [], [], psutil.Process(worker.pid)
-    while worker.poll() is None:
+    looked, used, process, ended = [], [], psutil.Process(worker.pid), False
+    while not ended:
+        ended = process.status() == psutil.STATUS_ZOMBIE  # what it used can be read until somebody waits for it
         times = process.cpu_times()
         looked.append(time.time())
         used.append(times.user + times.system)
-        time.sleep(_LOOK)
+        time.sleep(0 if ended else _LOOK)
+    worker.wait()
     return looked, used
 
 

@@ -21,12 +21,12 @@ _WHOLE = ("full", "freeze")
 # 150,000, products of fewer than 64 rows took twice the time. More on a card gained nothing.
 _LOGITS, _FEWEST_ROWS = {"cpu": 2**22, "cuda": 2**27}, 64
 _NEW_TOKENS = 2  # of ChatML (core.models.new_tokens)
-_USUAL = Family({})  # what is taken for one that has no row
+_USUAL = Family({}, plain_norms=False)  # what is taken for one that has no row
 
 
 def logit_rows(device: str, vocabulary: int) -> int:
     """Return of how many tokens the logits are computed at a time."""
-    return max(_FEWEST_ROWS, _LOGITS[device] // vocabulary)
+    return max(_FEWEST_ROWS, _LOGITS[device] // max(1, vocabulary))  # 0 where nobody could tell it
 
 
 def trained_parameters(size: Size, settings: RunSettings) -> int:
@@ -132,6 +132,8 @@ def _layer(size: Size, settings: RunSettings, machine: Machine, each: int, lengt
     if TRAITS[settings.method.name].mergeable and size.layers:
         if settings.lora.dropout:  # the input that is left, and what was dropped
             kept += 4.6 * sum(linear.columns * linear.count for linear in adapted) / size.layers
+        elif settings.method.name != "dora":  # the small product (core.train.lean_lora)
+            kept += each * settings.lora.rank * sum(linear.count for linear in adapted) / size.layers
         if settings.method.name == "dora":  # the output before it is scaled
             kept += 4.7 * sum(linear.rows * linear.count for linear in adapted) / size.layers
     return kept

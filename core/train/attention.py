@@ -94,7 +94,7 @@ class _Products(torch.autograd.Function):
     ) -> torch.Tensor:  # fmt: skip
         shared = key.shape[1]
         rows, keys, values = _by_key_head(query.transpose(1, 2), shared), key[0].contiguous(), value[0].contiguous()
-        found, each = torch.empty_like(rows), query.shape[1] // shared
+        found, each = rows.new_empty(*rows.shape[:2], value.shape[3]), query.shape[1] // shared
         kept = []
         for start, length, end in _stretches(lengths, query.shape[2]):
             at, own = slice(start * each, end * each), slice(start, end)

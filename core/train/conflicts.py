@@ -22,11 +22,8 @@ from core.train.tracking.chosen import check as check_trackers
 
 LORA = frozenset(name for name, traits in TRAITS.items() if traits.adapter and traits.mergeable)
 _VIRTUAL = ("prefix", "prompt")
-_ATTENDING = {
-    "full_attention",
-    "sliding_attention",
-    "chunked_attention",
-}  # layer_types whose layers keep keys and values
+# Values of layer_types whose layers keep keys and values; "attention" is an older name.
+_ATTENDING = {"full_attention", "sliding_attention", "chunked_attention", "attention"}
 _ONLY_WITH = {  # setting -> the methods that read it
     "lora.rank": LORA,
     "lora.alpha": LORA,

@@ -24,14 +24,16 @@ def attach(base: PreTrainedModel, settings: RunSettings) -> VirtualTokens:
     count = settings.method.virtual_tokens
     words = base.get_input_embeddings().num_embeddings
     tokens = torch.randint(words, (1, count)).to(base.device)
-    with torch.no_grad():
-        started = base(input_ids=tokens, use_cache=True).past_key_values
-    kept = {
-        tuple(getattr(layer, "keys", torch.empty(0)).shape) for layer in started.layers
-    }  # (1, key heads, count, width)
-    shape = kept.pop()
+    refused = ModelError(problem("method.no_prefix", "method.name", family=base.config.model_type))
+    try:
+        with torch.no_grad():
+            started = base(input_ids=tokens, use_cache=True).past_key_values
+        kept = {tuple(getattr(layer, "keys", torch.empty(0)).shape) for layer in started.layers}
+        shape = kept.pop()  # (1, key heads, count, width)
+    except (AttributeError, ValueError, RuntimeError) as error:  # what models raise whose layers keep something else
+        raise refused from error
     if kept or len(shape) != 4 or shape[2] != count:
-        raise ModelError(problem("method.no_prefix", "method.name", family=base.config.model_type))
+        raise refused
     config = PrefixTuningConfig(
         num_virtual_tokens=count, token_dim=shape[1] * shape[3], num_attention_heads=shape[1], task_type="CAUSAL_LM"
     )
