@@ -70,31 +70,35 @@ def test_settings_that_contradict_each_other_stop_the_start_until_they_are_mende
     visitor.assert_nothing_went_wrong()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_plan_is_told_in_detail_and_its_time_is_measured(server: Server, visitor: Visitor, language: str) -> None:
+def open_in_detail(server: Server, visitor: Visitor, language: str, rank: str) -> Page:
+    """Open the plan of a run with another rank than those that were measured before, and its details."""
     t = words(language)
     page = planned(server, visitor, language)
-    fill(page, "lora.rank", {"en": "3", "zh": "6"}[language])  # another run than the one that was measured before
+    fill(page, "lora.rank", rank)
     expect(page.locator("#plan")).to_contain_text(t("plan.basis.estimate"), timeout=60_000)
     page.locator("#plan-details-box button").first.click()
     expect(page.locator("#plan-details")).to_contain_text(t("plan.row.memory"))
     expect(page.locator("#plan-details .memory-parts")).to_contain_text(t("plan.part.activations"))
+    return page
+
+
+def test_the_plan_is_told_in_detail_and_its_time_is_measured(server: Server, visitor: Visitor) -> None:
+    page = open_in_detail(server, visitor, "en", "3")
     page.locator("#plan-measure").click()
     expect(page.locator("#plan-job")).to_be_visible(timeout=30_000)
-    expect(page.locator("#plan")).to_contain_text(t("plan.basis.probe"), timeout=180_000)
+    expect(page.locator("#plan")).to_contain_text(words("en")("plan.basis.probe"), timeout=180_000)
     expect(page.locator("#plan-measure")).to_be_hidden()
     expect(page.locator("#plan-job")).to_be_hidden()
     visitor.assert_nothing_went_wrong()
 
 
 def test_measuring_can_be_cancelled(server: Server, visitor: Visitor) -> None:
-    page = planned(server, visitor, "en")
-    fill(page, "lora.rank", "9")
-    expect(page.locator("#plan-measure")).to_be_visible(timeout=60_000)
+    t = words("zh")
+    page = open_in_detail(server, visitor, "zh", "9")
     page.locator("#plan-measure").click()
     expect(page.locator("#plan-cancel")).to_be_visible(timeout=30_000)
     page.locator("#plan-cancel").click()
     expect(page.locator("#plan-job")).to_be_hidden(timeout=120_000)
-    expect(page.locator("#plan-ending")).to_contain_text("Cancelled")
-    expect(page.locator("#plan")).to_contain_text(words("en")("plan.basis.estimate"))
+    expect(page.locator("#plan-ending")).to_contain_text(t("data.job.cancelled"))
+    expect(page.locator("#plan")).to_contain_text(t("plan.basis.estimate"))
     visitor.assert_nothing_went_wrong()
