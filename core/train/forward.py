@@ -4,6 +4,7 @@ Whether it does is found out on the loaded model itself (`inspect`), not by its 
 knows of or a new kind of cache show there, before the first step and not in the result.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from core.train.attention import use_packed_attention
 from core.train.loss import summed_cross_entropy
 from core.train.micro_batch import MicroBatch, packed, padded
 
+_LOG = logging.getLogger(__name__)
 _SAME = 1e-3  # of the norm; the same operations, or examples that cannot see each other, differ by nothing at all
 _ROUNDED = 0.05  # of the norm; in 16 bits, two ways of computing the same attention differ by up to 0.03
 
@@ -109,7 +111,12 @@ class Forward:
     def _works(check: Callable[[], bool]) -> bool:
         try:
             return check()
-        except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError):  # what foreign models raise
+        except torch.OutOfMemoryError:
+            raise
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:  # a model that wants other inputs
+            _LOG.warning(
+                "%s: %s: %s", check.__name__, type(error).__name__, error
+            )  # to worker.log; the page has the outcome
             return False
 
     def _is_lean(self) -> bool:
