@@ -6,6 +6,7 @@ The worker is the only writer. Anyone may read, at any time, from any byte offse
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -33,6 +34,7 @@ class RunStarted:
     device: str
     micro_batch_size: int
     micro_batch_tokens: int = 0  # of a micro-batch at most, padding included
+    checkpointing: bool = False  # activations are computed again in the backward pass
     packed: bool = False  # several examples share a row, none seeing another
 
 
@@ -64,6 +66,25 @@ class CheckpointSaved:
     event: ClassVar[str] = "checkpoint_saved"
     step: int
     path: str  # relative to the run directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """A new worker goes on from the checkpoint of `step`; 0 = from the start. What was told of later steps is taken back."""
+
+    event: ClassVar[str] = "resumed"
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroBatchChanged:
+    """Memory ran out at `step`, which was taken again in smaller pieces. The global batch is what it was."""
+
+    event: ClassVar[str] = "micro_batch_changed"
+    step: int
+    micro_batch_size: int
+    micro_batch_tokens: int
+    checkpointing: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +154,29 @@ class RunFailed:
 
 
 Event = (
-    Phase | RunStarted | StepFinished | Validated | CheckpointSaved | TrainingEnded | Progress | Warned | RunFinished
-    | RunStopped | RunFailed
+    Phase | RunStarted | StepFinished | Validated | CheckpointSaved | Resumed | MicroBatchChanged | TrainingEnded | Progress
+    | Warned | RunFinished | RunStopped | RunFailed
 )  # fmt: skip
 _KINDS: dict[str, Any] = {kind.event: kind for kind in get_args(Event)}
 ENDS = ("run_finished", "run_failed", "run_stopped")
+
+
+def standing(told: Sequence[Event]) -> list[Event]:
+    """Return what still holds: without the steps that were taken again after a later `Resumed`, and without earlier ends."""
+    kept: list[Event] = []
+    for event in told:
+        if isinstance(event, Resumed):
+            kept = [each for each in kept if not _taken_back(each, event.step)]
+        kept.append(event)
+    return kept
+
+
+def _taken_back(event: Event, step: int) -> bool:
+    if isinstance(event, RunFinished | RunStopped | RunFailed | TrainingEnded):
+        return True
+    counted = isinstance(event, StepFinished | CheckpointSaved | MicroBatchChanged) and event.step > step
+    # The validation before the first step is measured again by whoever starts over.
+    return counted or (isinstance(event, Validated) and (event.step > step or step == 0))
 
 
 def append(log: Path, event: Event) -> None:

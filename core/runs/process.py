@@ -12,6 +12,7 @@ import yaml
 from core.runs import events
 
 Status = Literal["queued", "running", "finished", "failed", "stopped", "lost"]
+QUEUED = "queued"  # a file in the directory of a job that waits for its turn
 
 # A worker gets what it needs to run and to find models, and nothing else: no keys of other services.
 _PASSED_ON = (
@@ -107,6 +108,8 @@ def start(job: Path, module: str) -> subprocess.Popen[bytes]:
 
 def note_process(job: Path, pid: int) -> None:
     """Write down which process works on a job; whoever started it does so, and the worker itself, lest one is killed."""
+    if worker_pid(job) == pid:  # the other was first; writing again would make the file newer than what the worker told
+        return
     aside = job / f"worker.pid.{os.getpid()}"
     aside.write_text(f"{pid} {_started(pid)}")
     aside.replace(job / "worker.pid")
@@ -140,13 +143,23 @@ def status(job: Path) -> Status:
 
     "lost" means that the worker is gone and has not said why: killed, out of memory, machine restarted.
     """
+    if (job / QUEUED).exists():
+        return "queued"
     alive = worker_pid(job) is not None  # before the log is read: a worker writes its end first and leaves then
     last = last_event(job)
-    if last is not None and last.event in events.ENDS:
+    if last is not None and last.event in events.ENDS and not _started_since(job):
         return last.event.removeprefix("run_")  # type: ignore[return-value]
     if alive:
         return "running"
-    return "lost" if (job / "worker.pid").exists() else "queued"
+    return "queued" if last is None and not (job / "worker.pid").exists() else "lost"
+
+
+def _started_since(job: Path) -> bool:
+    """Tell whether a worker was started after the last event: the end that it tells is that of the one before."""
+    try:
+        return (job / "worker.pid").stat().st_mtime_ns > (job / "events.jsonl").stat().st_mtime_ns
+    except FileNotFoundError:  # of another studio
+        return False
 
 
 def last_event(job: Path) -> events.Event | None:
