@@ -6,13 +6,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.controls import Controls, control, from_lines, rows
+from app.controls import Controls, control, from_lines, rows, to_lines
 from app.notices import done
 from app.parts import choice, html, when
 from app.studio import Studio
 from core.errors import StudioError
 from core.placeholders import blanks_in
 from core.settings import RunSettings
+from core.settings.groups import PromptSettings
 from core.wording import Translator
 
 NEWEST = ""  # the choice of whatever version is the newest
@@ -52,6 +53,17 @@ def build(studio: Studio, controls: Controls, settings: RunSettings, t: Translat
 
 def names(studio: Studio) -> list[str]:
     return studio.prompts.names()
+
+
+def fill(studio: Studio, card: PromptCard, settings: PromptSettings, t: Translator) -> dict[Any, Any]:
+    """Return the updates that choose a prompt in one of its versions, with its blanks filled.
+
+    Raises:
+        SettingsError: if there is no such prompt or version.
+    """
+    version = NEWEST if settings.version is None else str(settings.version)
+    shown = _show(studio, card, settings.name, version, to_lines(settings.blanks), t)
+    return {card.name: gr.update(choices=names(studio), value=settings.name), **shown}
 
 
 def edited(studio: Studio, card: PromptCard, values: Mapping[Any, Any]) -> bool:

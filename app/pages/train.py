@@ -8,9 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from app import identity, mixture, model_card, plan_card, preset_chooser
+from app import filling, identity, mixture, model_card, plan_card, preset_chooser
 from app.controls import Controls, advanced, control, settings_from
 from app.datasets import blanks
+from app.filling import Filling
 from app.model_card import ModelCard
 from app.notices import done, notice
 from app.pages import prompt_card, run_panel
@@ -48,6 +49,8 @@ class TrainPage:
     inputs: set[Any]
     notice: Any
     plan_now: Any  # () -> wires a trigger to the plan
+    filling: Filling  # what `fill` needs, and its outputs
+    fill: Any  # (settings, said, minded) -> updates that put the settings of a run into the form
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class _Form:
     next: Any
     example: Any
     plan: PlanCard
+    filling: Filling
 
     @property
     def train(self) -> Any:
@@ -75,11 +79,12 @@ class _Form:
 
 def build(studio: Studio, t: Translator) -> TrainPage:
     """Lay out and wire the page."""
+    told = html("train-filled")
     with gr.Row(elem_classes="cards"):
         form_parts = _cards(studio, load_recipe(RECIPE), t)
     with gr.Row(elem_classes="work"):
         with gr.Column(scale=6, min_width=340, elem_classes="card"):
-            form = _settings(studio, form_parts, load_recipe(RECIPE), t)
+            form = _settings(studio, {**form_parts, "told": told}, load_recipe(RECIPE), t)
         with gr.Column(scale=5, min_width=340, elem_classes="card"):
             gr.HTML(f"<h3>{escape(t('run.title'))}</h3>", js_on_load=None)
             panel = run_panel.build(studio, t)
@@ -91,8 +96,9 @@ def build(studio: Studio, t: Translator) -> TrainPage:
     inputs = {form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]}
     outputs = [form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]]
     return TrainPage(
-        panel, panel.timer, refresh, outputs, inputs, form.plan.start_notice, lambda on: _wire_plan(studio, form, on, t)
-    )
+        panel, panel.timer, refresh, outputs, inputs, form.plan.start_notice, lambda on: _wire_plan(studio, form, on, t),
+        form.filling, lambda settings, said="", minded=(): filling.fill(studio, form.filling, settings, t, said, minded),
+    )  # fmt: skip
 
 
 def _cards(studio: Studio, settings: RunSettings, t: Translator) -> dict[str, Any]:
@@ -134,7 +140,8 @@ def _settings(studio: Studio, made: dict[str, Any], settings: RunSettings, t: Tr
         following = gr.Button(t("preview.next"), size="sm", elem_id="preview-next")
     preset_chooser.wire(chooser, controls, t)
     return _Form(controls, made["model"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
-                 preview_notice, following, gr.State(0), card)  # fmt: skip
+                 preview_notice, following, gr.State(0), card,
+                 Filling(controls, made["prompt"], chooser, made["told"]))  # fmt: skip
 
 
 def _heading(number: int, text: str) -> None:
