@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 from core.errors import Problem, problem
 from core.runs.events import Event, StepFinished, Validated
@@ -46,7 +47,11 @@ class Watch:
     def disk(self, folder: Path, next_checkpoint_bytes: float) -> list[Problem]:
         """Look whether the next two checkpoints still fit on the disk of `folder`; call it after each checkpoint."""
         free, needed = shutil.disk_usage(folder).free, disk_needed(next_checkpoint_bytes)
-        values = {"free": round(free / 1e6), "needed": round(needed / 1e6), "each": round(next_checkpoint_bytes / 1e6)}
+        values: dict[str, Any] = {
+            "free": round(free / 1e6),
+            "needed": round(needed / 1e6),
+            "each": round(next_checkpoint_bytes / 1e6),
+        }
         return self._disk.told(free < needed, problem("train.disk_nearly_full", str(folder), **values))
 
     def recall(self, past: Iterable[Event]) -> None:
@@ -105,7 +110,7 @@ class _Norms:
             self._spikes.append((self._number, norm / usual))
         recent = [times for number, times in self._spikes if self._number - number < self.AGO]
         there = len(recent) == self.SEVERAL or any(times > self.ENORMOUS for times in recent)
-        values = {
+        values: dict[str, Any] = {
             "step": finished.step,
             "times": f"{max(recent, default=0):.0f}",
             "rate": f"{finished.learning_rate:g}",
@@ -140,7 +145,7 @@ class _Plateau:
         there = finished.learning_rate >= self.HIGH * self._highest and _flat(
             self._losses[-2 * third : -third], self._losses[-third:], self.FALL
         )
-        values = {"step": finished.step, "loss": f"{fmean(self._losses[-third:]):.3g}", "count": third,
+        values: dict[str, Any] = {"step": finished.step, "loss": f"{fmean(self._losses[-third:]):.3g}", "count": third,
                   "rate": f"{finished.learning_rate:g}"}  # fmt: skip
         return self._told.told(there, problem("train.plateau", **values))
 
@@ -173,7 +178,7 @@ class _Validations:
         if found.loss < self._best:
             self._best_step, self._best = found.step, found.loss
         there = self._rises >= self.RISES and found.loss > self._best * (1 + self.ABOVE)
-        values = {
+        values: dict[str, Any] = {
             "step": found.step,
             "loss": f"{found.loss:.3f}",
             "best_step": self._best_step,
@@ -211,5 +216,5 @@ class _Speed:
         lasted = sum(seconds for _, seconds in self._slow)
         there = len(self._slow) >= self.STEPS and lasted >= self.SECONDS
         now = sum(tokens for tokens, _ in self._slow) / lasted if lasted else speed
-        values = {"step": step, "now": f"{now:,.0f}", "usual": f"{usual:,.0f}"}
+        values: dict[str, Any] = {"step": step, "now": f"{now:,.0f}", "usual": f"{usual:,.0f}"}
         return self._told.told(there, problem("train.slow", **values))
