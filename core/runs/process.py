@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -87,23 +88,27 @@ def _chosen_trackers(job: Path) -> list[str]:
 
 
 def start(job: Path, module: str) -> subprocess.Popen[bytes]:
-    """Start `python -m module JOB` and return the process.
+    """Start `python -m module JOB` and return the process. Whoever called should wait for it, lest it stays as a zombie."""
+    process = spawn(job, module)
+    note_process(job, process.pid)
+    return process
 
-    The worker gets a session of its own, so that closing the studio does not end it. Whoever called should wait for the
-    process, lest it stays as a zombie; `status` does not mind.
+
+def spawn(job: Path, module: str, before: Sequence[str] = (), **environment: str) -> subprocess.Popen[bytes]:
+    """Start `python -m [before] module JOB` without noting it, and return the process.
+
+    The worker gets a session of its own, so that closing the studio does not end it.
     """
     with (job / "worker.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(job)],
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", *before, module, str(job)],
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**worker_environment(), **_spins(module), **_further(module, job)},
+            env={**worker_environment(), **_spins(module), **_further(module, job), **environment},
             cwd=job,
             start_new_session=True,
         )
-    note_process(job, process.pid)
-    return process
 
 
 def note_process(job: Path, pid: int) -> None:
@@ -111,7 +116,7 @@ def note_process(job: Path, pid: int) -> None:
     if worker_pid(job) == pid:  # the other was first; writing again would make the file newer than what the worker told
         return
     aside = job / f"worker.pid.{os.getpid()}"
-    aside.write_text(f"{pid} {_started(pid)}")
+    aside.write_text(identity(pid))
     aside.replace(job / "worker.pid")
 
 
@@ -130,9 +135,19 @@ def kill(job: Path) -> None:
 def worker_pid(job: Path) -> int | None:
     """Return the process id of the job's worker while it lives, else None."""
     try:
-        pid, _, started = (job / "worker.pid").read_text().partition(" ")
+        return living((job / "worker.pid").read_text())
     except FileNotFoundError:
         return None
+
+
+def identity(pid: int) -> str:
+    """Return what tells a process from a later one with the same id: the id and when it started."""
+    return f"{pid} {_started(pid)}"
+
+
+def living(told: str) -> int | None:
+    """Return the process id of an `identity` while that process runs, else None."""
+    pid, _, started = told.partition(" ")
     now = _started(int(pid))
     # Start times are computed from the boot time, which a clock correction may move by a second.
     return int(pid) if now and started and abs(float(now) - float(started)) < 2 else None

@@ -5,31 +5,43 @@ on the thread: kill the studio and the worker goes on; start it again and the jo
 """
 
 import contextlib
+import subprocess
 import threading
 from pathlib import Path
 from typing import Literal
 
-from core.runs import process
+from core.runs import begin as beginning, devices, process
 
 Worker = Literal["core.train.worker", "core.evaluate.worker", "core.merge.worker", "core.curate.worker",
                  "core.train.probe", "core.models.worker"]  # fmt: skip
+_THREAD = "supervisor of "
 
 
 def launch(job: Path, worker: Worker) -> threading.Thread:
     """Start the worker of a job directory, supervise it from a daemon thread, and return the thread.
 
-    The worker is running when this returns; join the thread to wait for its end.
+    The worker is running when this returns; join the thread to wait for its end. What waits for a device goes through
+    `core.runs.queue` instead.
     """
-    child = process.start(job, worker)
+    return _supervise(job, process.start(job, worker))
 
-    def supervise() -> None:
-        code = child.wait()
-        with contextlib.suppress(FileNotFoundError):  # the run was deleted meanwhile
-            (job / "worker.exit").write_text(str(code))
 
-    thread = threading.Thread(target=supervise, name=f"supervisor of {job.name}", daemon=True)
-    thread.start()
-    return thread
+def begin(job: Path, worker: str, device: devices.Device, lock: Path) -> str:
+    """Start the worker of a waiting job on a device, supervised, and return the identity of its process.
+
+    The job has begun when that process has taken its mark away; it waits for `lock` to do so.
+    """
+    child = process.spawn(job, worker, ("core.runs.begin", str(lock)), **devices.environment(device))
+    told = process.identity(child.pid)
+    _supervise(job, child)
+    return told
+
+
+def wait(job: Path) -> None:
+    """Wait until how a worker ended is noted, if this process started it."""
+    for thread in threading.enumerate():
+        if thread.name == _THREAD + str(job):
+            thread.join()
 
 
 def exit_code(job: Path) -> int | None:
@@ -38,3 +50,27 @@ def exit_code(job: Path) -> int | None:
         return int((job / "worker.exit").read_text())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def _supervise(job: Path, child: subprocess.Popen[bytes]) -> threading.Thread:
+    def supervise() -> None:
+        code = child.wait()
+        if code == beginning.TAKEN:
+            return
+        with contextlib.suppress(FileNotFoundError):  # the job was deleted meanwhile
+            mark = job / process.QUEUED
+            if mark.exists() and not _was(job, child.pid):  # it died before it could begin: it would do so again
+                (job / "worker.pid").write_text(f"{child.pid} ")
+                mark.unlink()
+            if _was(job, child.pid):
+                (job / "worker.exit").write_text(str(code))
+
+    thread = threading.Thread(target=supervise, name=_THREAD + str(job), daemon=True)
+    thread.start()
+    return thread
+
+
+def _was(job: Path, pid: int) -> bool:
+    """Tell whether this process was the job's last worker, and not one that came too late."""
+    noted = job / "worker.pid"
+    return noted.exists() and noted.read_text().partition(" ")[0] == str(pid)

@@ -1,0 +1,338 @@
+"""The queue: jobs that wait for a device, in an order that people can change, and which job has which device.
+
+WORKSPACE/queue.json holds the order and the devices. Nobody owns the turn: every server and every waiting command calls
+`start_ready`, under one lock. Whether a job has begun is told by its directory alone: the mark `queued` lies there until the
+worker itself takes it away. So whoever is killed, at whatever moment, loses no job and starts none twice.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace as changed
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from filelock import FileLock
+
+from core.errors import RunError, problem
+from core.runs import devices, process, supervisor
+from core.runs.directory import Run, delete
+from core.workspace import Workspace
+
+Where = Literal["first", "up", "down", "last"]
+_MARKS = ("runs/*", "runs/*/evaluations/*", "runs/*/merges/*", "jobs/*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job in the queue.
+
+    `job` is relative to the workspace. A waiting one may be `held`: by the process of that identity, until the memory that a
+    chat has is free. A running one has a `device` and the identity of the `process` that was started for it.
+    """
+
+    job: str
+    worker: str
+    since: float  # Unix time at which it began to wait, or to run
+    device: devices.Device = ""
+    process: str = ""
+    held: str = ""
+
+    @property
+    def lane(self) -> devices.Lane:
+        return devices.LANES[self.worker]
+
+
+@dataclass(frozen=True)
+class Queue:
+    waiting: tuple[Entry, ...] = ()
+    running: tuple[Entry, ...] = ()
+
+
+Hold = Callable[[Path, devices.Device], bool]
+
+
+def add(workspace: Workspace, job: Path, worker: str) -> None:
+    """Put a job at the end of the queue, for a worker of `devices.LANES`; `start_ready` begins it when its device is free.
+
+    Asked again, nothing happens.
+    """
+    name = _name(workspace, job)
+    with _changing(workspace) as state:
+        if any(each.job == name for each in (*state.waiting, *state.running)):
+            return
+        entry = Entry(name, worker, time.time())
+        _mark(job, entry)
+        state.waiting.append(entry)
+
+
+def start_ready(workspace: Workspace, hold: Hold | None = None) -> list[Path]:
+    """Begin every waiting job whose device is free, each lane in order, and return those jobs.
+
+    Args:
+        hold: whether a job must not take this device yet; then it is marked as held, and those behind it wait, too. Without
+            it, what another living process holds is left alone.
+
+    Raises:
+        OSError: if a process cannot be started, or the disk takes nothing; what was not begun still waits.
+    """
+    if not _anything_to_do(workspace):
+        return []
+    begun: list[Path] = []
+    with _changing(workspace) as state:
+        _settle(workspace, state)
+        full: set[devices.Device] = set()  # for which an earlier job waits
+        for entry in tuple(state.waiting):
+            able = devices.devices_of(entry.lane)
+            taken = {each.device for each in state.running} | full
+            free = [each for each in able if each not in taken]
+            device = next((each for each in free if not _is_held(workspace, entry, each, hold)), None)
+            if device is None:
+                _note_hold(state, entry, bool(free), hold)
+                full.update(able)
+                continue
+            _begin(workspace, state, entry, device)
+            begun.append(workspace.root / entry.job)
+    return begun
+
+
+def look(workspace: Workspace) -> Queue:
+    """Return what waits, in order, and what runs; what has ended since the last `start_ready` is left out."""
+    state = _read(workspace)
+    waiting = tuple(each for each in state.waiting if _waits(workspace, each))
+    return Queue(waiting, tuple(each for each in state.running if _runs(workspace, each)))
+
+
+def stamp(workspace: Workspace) -> tuple[int, int]:
+    """Return what changes when the queue does."""
+    try:
+        found = _file(workspace).stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
+
+
+def place(workspace: Workspace, job: Path) -> int | None:
+    """Return how many-th a job is among those that wait for the same device, 1 for the next; None when it does not wait."""
+    waiting, name = look(workspace).waiting, _name(workspace, job)
+    found = next((number for number, each in enumerate(waiting) if each.job == name), None)
+    if found is None:
+        return None
+    wanted = set(devices.devices_of(waiting[found].lane))
+    return 1 + sum(bool(wanted & set(devices.devices_of(each.lane))) for each in waiting[:found])
+
+
+def move(workspace: Workspace, job: Path, where: Where) -> None:
+    """Change the place of a waiting job.
+
+    Raises:
+        RunError: if it does not wait any more.
+    """
+    with _changing(workspace) as state:
+        entry = _waiting(workspace, state, job)
+        old = state.waiting.index(entry)
+        state.waiting.remove(entry)
+        last = len(state.waiting)
+        state.waiting.insert(
+            {"first": 0, "up": max(0, old - 1), "down": min(last, old + 1), "last": last}[where], entry
+        )
+
+
+def cancel(workspace: Workspace, job: Path) -> Path | None:
+    """Take a waiting job out of the queue, and its directory away: a run goes to the trash, whose folder is returned.
+
+    What has worked before, and only waited to go on, stays as it was.
+
+    Raises:
+        RunError: if it does not wait any more.
+    """
+    with _changing(workspace) as state:
+        entry = _waiting(workspace, state, job)
+        (job / process.QUEUED).unlink(missing_ok=True)
+        state.waiting.remove(entry)
+    if (job / "events.jsonl").exists():
+        return None
+    if job.parent == workspace.runs:
+        return delete(workspace, Run(job))
+    shutil.rmtree(job)
+    return None
+
+
+def replace(workspace: Workspace, old: Path, new: Path, worker: str) -> bool:
+    """Put a job in the place of a waiting one, which is cancelled; return False when that one has begun meanwhile.
+
+    The new job is in the queue in either case.
+    """
+    add(workspace, new, worker)
+    name = _name(workspace, new)
+    with _changing(workspace) as state:
+        ahead = next((each for each in state.waiting if each.job == _name(workspace, old)), None)
+        entry = next((each for each in state.waiting if each.job == name), None)
+        if ahead is None or entry is None or not _waits(workspace, ahead):
+            return False
+        state.waiting.remove(entry)
+        state.waiting.insert(state.waiting.index(ahead), entry)
+    try:
+        cancel(workspace, old)
+    except RunError:
+        return False
+    return True
+
+
+def recover(workspace: Workspace) -> None:
+    """Take up marked jobs that the queue does not know: whoever added them was killed in between, or its file is broken."""
+    marked = [mark for each in _MARKS for mark in workspace.root.glob(f"{each}/{process.QUEUED}")]
+    known = {each.job for each in (*_read(workspace).waiting, *_read(workspace).running)}
+    if all(_name(workspace, mark.parent) in known for mark in marked):
+        return
+    with _changing(workspace) as state:
+        known = {each.job for each in (*state.waiting, *state.running)}
+        lost = [_marked(workspace, mark) for mark in marked if _name(workspace, mark.parent) not in known]
+        state.waiting += sorted((each for each in lost if each is not None), key=lambda entry: entry.since)
+
+
+@dataclass
+class _State:
+    waiting: list[Entry]
+    running: list[Entry]
+
+
+def _settle(workspace: Workspace, state: _State) -> None:
+    """Drop what has ended or is gone, and let those wait again that were chosen but never begun."""
+    chosen = [each for each in state.running if not _runs(workspace, each) and _waits(workspace, each)]
+    state.running = [each for each in state.running if _runs(workspace, each)]
+    again = [changed(each, device="", process="") for each in chosen]
+    state.waiting = again + [each for each in state.waiting if _waits(workspace, each)]
+
+
+def _begin(workspace: Workspace, state: _State, entry: Entry, device: devices.Device) -> None:
+    """Start the worker of a waiting job. Written down first: killed in between, the next turn sees that it never began."""
+    state.waiting.remove(entry)
+    running = changed(entry, device=device, since=time.time(), held="")
+    state.running.append(running)
+    _write(workspace, state)
+    try:
+        told = supervisor.begin(workspace.root / entry.job, entry.worker, device, _lock(workspace))
+    except OSError:
+        state.running.remove(running)
+        state.waiting.insert(0, entry)
+        _write(workspace, state)
+        raise
+    state.running[-1] = changed(running, process=told)
+    _write(workspace, state)
+
+
+def _is_held(workspace: Workspace, entry: Entry, device: devices.Device, hold: Hold | None) -> bool:
+    if hold is None:
+        return bool(entry.held) and process.living(entry.held) is not None
+    return hold(workspace.root / entry.job, device)
+
+
+def _note_hold(state: _State, entry: Entry, held: bool, hold: Hold | None) -> None:
+    """Write down that a job has a free device and still must not take it, or not any more."""
+    if hold is not None and held != bool(entry.held):
+        told = process.identity(os.getpid()) if held else ""
+        state.waiting[state.waiting.index(entry)] = changed(entry, held=told)
+
+
+def _waits(workspace: Workspace, entry: Entry) -> bool:
+    return (workspace.root / entry.job / process.QUEUED).exists()
+
+
+def _runs(workspace: Workspace, entry: Entry) -> bool:
+    """Tell whether the worker of a job lives; before it has begun, the process that was started for it."""
+    job = workspace.root / entry.job
+    if _waits(workspace, entry):
+        return bool(entry.process) and process.living(entry.process) is not None
+    return process.worker_pid(job) is not None
+
+
+def _waiting(workspace: Workspace, state: _State, job: Path) -> Entry:
+    name = _name(workspace, job)
+    found = next((each for each in state.waiting if each.job == name and _waits(workspace, each)), None)
+    if found is None:
+        raise RunError(problem("queue.not_waiting", job.name))
+    return found
+
+
+def _anything_to_do(workspace: Workspace) -> bool:
+    """Look without the lock: most turns find nothing."""
+    state = _read(workspace)
+    return bool(state.waiting) or any(not _runs(workspace, each) for each in state.running)
+
+
+def _mark(job: Path, entry: Entry) -> None:
+    aside = job / f"{process.QUEUED}.part"
+    aside.write_text(json.dumps({"worker": entry.worker, "since": entry.since}), encoding="utf-8")
+    aside.replace(job / process.QUEUED)
+
+
+def _marked(workspace: Workspace, mark: Path) -> Entry | None:
+    try:
+        told = json.loads(mark.read_text(encoding="utf-8"))
+        return _entry({"job": _name(workspace, mark.parent), **told})
+    except (OSError, ValueError, KeyError, TypeError):  # begun in this moment, or not a mark of ours
+        return None
+
+
+@contextmanager
+def _changing(workspace: Workspace) -> Iterator[_State]:
+    """Give the queue to change, and write it if that ends well; nobody else changes it meanwhile."""
+    with FileLock(_lock(workspace)):
+        found = _read(workspace)
+        state = _State(list(found.waiting), list(found.running))
+        yield state
+        if (tuple(state.waiting), tuple(state.running)) != (found.waiting, found.running):
+            _write(workspace, state)
+
+
+def _write(workspace: Workspace, state: _State) -> None:
+    file = _file(workspace)
+    aside = file.with_name(f".{file.name}.part")
+    values = {"waiting": [asdict(each) for each in state.waiting], "running": [asdict(each) for each in state.running]}
+    with aside.open("w", encoding="utf-8") as stream:
+        json.dump(values, stream, ensure_ascii=False, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(file)
+
+
+def _read(workspace: Workspace) -> Queue:
+    return _parsed(_file(workspace), stamp(workspace))
+
+
+@lru_cache(maxsize=8)
+def _parsed(file: Path, _: tuple[int, int]) -> Queue:
+    """Return what the file says; one that nobody can read counts as empty, and `recover` finds the jobs by their marks."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        waiting, running = (tuple(map(_entry, values[part])) for part in ("waiting", "running"))
+        return Queue(waiting, running)
+    return Queue()
+
+
+def _entry(values: dict[str, Any]) -> Entry:
+    """Return an entry of the file; what it names must be a job of the workspace and a worker of ours."""
+    entry = Entry(**{key: each for key, each in values.items() if key in Entry.__dataclass_fields__})
+    if entry.worker not in devices.LANES or not any(PurePosixPath(entry.job).match(each) for each in _MARKS):
+        raise ValueError(entry.job)
+    if ".." in PurePosixPath(entry.job).parts:
+        raise ValueError(entry.job)
+    return entry
+
+
+def _name(workspace: Workspace, job: Path) -> str:
+    return job.relative_to(workspace.root).as_posix()
+
+
+def _file(workspace: Workspace) -> Path:
+    return workspace.root / "queue.json"
+
+
+def _lock(workspace: Workspace) -> Path:
+    return workspace.root / ".queue.lock"
