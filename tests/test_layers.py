@@ -68,6 +68,8 @@ MAY_USE = {  # heavy third parties that a module, or a package, may import
     "core.train.optimizers": {"torch", "transformers", "bitsandbytes"},
     "core.train.noise": {"torch"},
     "core.train.checkpoint": {"torch"},
+    "core.train.state": {"torch"},
+    "core.train.shrinking": {"torch"},
     "core.evaluate.generate": {"torch", "transformers", "peft"},
     "core.evaluate.worker": {"torch", "transformers", "peft"},
     "core.chat.worker": {"torch", "transformers", "peft"},

@@ -15,6 +15,7 @@ from core.commands.shared import (
     WorkspaceOption,
     answer,
     command,
+    language,
     open_workspace,
     say,
     translator,
@@ -25,6 +26,7 @@ from core.merge import prepare as merging
 from core.prompts.store import PromptStore, SystemPrompt
 from core.records import Message
 from core.runs import directory
+from core.train import resume as resuming
 from core.train.prepare import prepare
 
 
@@ -53,6 +55,21 @@ def train(
     result = work_through(run.path, "core.train.worker")
     adapter = str(run.adapter() or "")
     answer({"run": run.name, **result, "adapter": adapter}, as_json, f"{run.name}  {t('status.' + result['status'])}")
+
+
+@command
+def resume(run: str, workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption = False) -> None:
+    """Take the steps that a stopped, failed or killed run has left, exactly as if nothing had happened."""
+    place, t = open_workspace(workspace), translator()
+    found = directory.find(place, run)
+    step = resuming.require_resumable(found)
+    for drifted in resuming.check(place, found):
+        say(drifted.say(language()))
+    resuming.clear(found)
+    say(t("cli.resumes", name=run, step=step) if step else t("cli.starts_over", name=run))
+    result = work_through(found.path, "core.train.worker")
+    adapter = str(found.adapter() or "")
+    answer({"run": run, **result, "adapter": adapter}, as_json, f"{run}  {t('status.' + result['status'])}")
 
 
 @command

@@ -190,8 +190,8 @@ def append(log: Path, event: Event) -> None:
         os.fsync(file.fileno())
 
 
-def read_from(log: Path, offset: int = 0) -> tuple[list[Event], int]:
-    """Return the whole events after byte `offset`, and the offset to pass next time.
+def read_from(log: Path, offset: int = 0, until: int | None = None) -> tuple[list[Event], int]:
+    """Return the whole events after byte `offset`, and before byte `until`, and the offset to pass next time.
 
     A half-written last line is left for the next call. Kinds and fields this version does not know are skipped, so that
     an older studio can open the run of a newer one, and so are lines that a full disk cut off.
@@ -199,7 +199,7 @@ def read_from(log: Path, offset: int = 0) -> tuple[list[Event], int]:
     try:
         with log.open("rb") as file:
             file.seek(offset)
-            data = file.read()
+            data = file.read(None if until is None else until - offset)
     except FileNotFoundError:
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import StudioError, problem
 from core.progress import Cancelled
-from core.runs import events, process
+from core.runs import events, heartbeat, process
 
 
 def run_worker(work: Callable[[Path], None]) -> None:
@@ -21,6 +21,7 @@ def run_worker(work: Callable[[Path], None]) -> None:
     job = Path(sys.argv[1])
     log = job / "events.jsonl"
     process.note_process(job, os.getpid())
+    heartbeat.start(job)
     try:
         work(job)
     except Cancelled:

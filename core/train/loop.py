@@ -5,7 +5,7 @@ What a step measured is read only when it is told: on a GPU, reading waits until
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,28 +15,50 @@ from core.errors import Problem, RunError, problem
 from core.runs import events
 from core.runs.directory import Run
 from core.train.batches import steps_per_epoch
-from core.train.checkpoint import copy, remove, remove_unfinished
+from core.train.checkpoint import FULL, copy, remove, remove_unfinished
 from core.train.examples import RunData
 from core.train.peak import peak_bytes
 from core.train.recording import is_first
 from core.train.schedule import validation_interval
 from core.train.stopping import Validations, superfluous
 from core.train.trainer import Step, Trainer
+from core.train.watch import Watch
 
 MOST_SOURCES = 20  # that are validated one by one; chosen by us: more is no table that anyone reads
 Reason = Literal["done", "stopped", "no_better"]
 
 
 class Loop:
-    """Takes the steps of `trainer`. `save(folder)` writes what is learnt so far; `say` tells an event."""
+    """Takes the steps of `trainer`.
+
+    Args:
+        save: writes what is learnt so far into a folder, with a state to go on from where one is given.
+        say: tells an event.
+        made_with: what the steps depend on, for whoever goes on from a checkpoint (`core.train.resume`).
+    """
 
     def __init__(
-        self, run: Run, trainer: Trainer, data: RunData, save: Callable[[Path], None], say: Callable[[events.Event], None]
+        self, run: Run, trainer: Trainer, data: RunData, save: Callable[[Path, dict[str, Any] | None], None],
+        say: Callable[[events.Event], None], made_with: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self._run, self._trainer, self._data, self._save, self._say = run, trainer, data, save, say
+        self._made_with = dict(made_with)
         self._validations = Validations(run.settings.schedule.patience)
+        self._watch = Watch(run.settings.schedule.patience)
         self._warned: set[str] = set()
-        self._step = 0
+        self._step = self._first = 0
+        self._seconds = 0.0  # that earlier workers trained
+
+    def go_on(self, step: int, told: Sequence[events.Event], seconds: float) -> None:
+        """Go on after `step`, by when an earlier worker had told these events and trained so many seconds."""
+        self._step = self._first = step
+        self._seconds = seconds
+        self._watch.recall(told)
+        for event in told:
+            if isinstance(event, events.Validated):
+                self._validations.add(event.step, event.loss)
+            elif isinstance(event, events.Warned):
+                self._warned.add(event.code)
 
     def take(self) -> events.TrainingEnded:
         """Take the steps, leave the result in `final/` and return how it went.
@@ -65,7 +87,7 @@ class Loop:
             planned=_planned(self._run.config.get("plan")),
             measured={
                 "steps": self._step,
-                "seconds": round(time.time() - psutil.Process().create_time(), 1),
+                "seconds": round(self._spent(), 1),
                 "memory_bytes": peak_bytes(),
             },
         )
@@ -74,44 +96,46 @@ class Loop:
         settings, total = self._run.settings, self._trainer.total_steps
         per_epoch = steps_per_epoch(self._data.per_pass, settings.batch.global_batch_size)
         validate_every = validation_interval(settings.log, total, per_epoch)
-        self._validate()
-        spent, tokens, began = 0.0, 0, time.monotonic()
+        if not self._first:
+            self._validate()
+        pace = _Pace()
         for step in self._trainer.steps():
             self._step, last = step.step, step.step == total
-            tokens += step.tokens
+            pace.add(step.tokens)
             if last or self._step % settings.log.every_steps == 0:
-                loss, norm = step.loss, step.grad_norm
-                spent_now = spent + time.monotonic() - began
-                self._tell(step, loss, norm, tokens / spent_now, spent_now / self._step * (total - self._step))
-            spent += time.monotonic() - began
+                self._tell(step, step.loss, step.grad_norm, pace)
+            pace.pause()
             improved = (last or self._step % validate_every == 0) and self._validate()
-            if not last and (improved or self._step % settings.checkpoint.every_steps == 0):
+            stopped = not last and (self._run.path / "stop").exists()
+            if not last and (improved or stopped or self._step % settings.checkpoint.every_steps == 0):
                 self._checkpoint()
             if self._validations.exhausted and not last:
                 return "no_better"
-            if not last and (self._run.path / "stop").exists():
+            if stopped:
                 return "stopped"
-            began = time.monotonic()
+            pace.go_on()
         return "done"
 
-    def _tell(self, step: Step, loss: float, norm: float, speed: float, seconds_left: float) -> None:
-        self._say(
-            events.StepFinished(
-                step=step.step,
-                epoch=round(step.epoch, 4),
-                loss=loss,
-                learning_rate=step.learning_rate,
-                grad_norm=norm,
-                tokens=step.learnt_tokens,
-                tokens_per_second=round(speed, 1),
-                seconds_left=round(seconds_left, 1),
-            )
+    def _tell(self, step: Step, loss: float, norm: float, pace: "_Pace") -> None:
+        """Tell a step whose loss and norm were waited for."""
+        tokens, seconds = pace.lap()
+        finished = events.StepFinished(
+            step=step.step,
+            epoch=round(step.epoch, 4),
+            loss=loss,
+            learning_rate=step.learning_rate,
+            grad_norm=norm,
+            tokens=step.learnt_tokens,
+            tokens_per_second=round(pace.tokens / pace.seconds, 1),
+            seconds_left=round(pace.seconds / pace.steps * (self._trainer.total_steps - step.step), 1),
         )
+        self._say(finished)
         if not math.isfinite(loss) or not (math.isfinite(norm) or step.scaled):
             rate = f"{step.learning_rate:g}"
             raise RunError(problem("train.not_finite", f"step {step.step}", step=step.step, rate=rate))
         if loss == 0:
             self._warn(problem("train.zero_loss", step=step.step))
+        self._alert(self._watch.step(finished, tokens, seconds))
 
     def _validate(self) -> bool:
         """Measure the validation loss, if there is anything to measure it on, and say whether it is the best."""
@@ -126,7 +150,9 @@ class Loop:
                 losses[name] = self._trainer.validate(examples)
                 total, tokens = total + losses[name] * counted, tokens + counted
         loss = total / tokens if tokens else 0.0
-        self._say(events.Validated(step=self._step, loss=loss, by_source=losses if len(losses) > 1 else {}))
+        validated = events.Validated(step=self._step, loss=loss, by_source=losses if len(losses) > 1 else {})
+        self._say(validated)
+        self._alert(self._watch.validated(validated))
         if not math.isfinite(loss):
             self._warn(problem("train.validation_not_finite", step=self._step))
         if loss == 0:
@@ -144,13 +170,34 @@ class Loop:
         return list(sets.items()) if len(sets) <= MOST_SOURCES else [("", sum(sets.values()))]
 
     def _checkpoint(self) -> None:
-        """Save this step."""
+        """Save this step, to go on from there. A full disk costs this checkpoint, not those before and not the training."""
         if not is_first():
             return
         folder = self._folder(self._step)
-        self._save(folder)
+        try:
+            self._save(folder, self._state())
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            kept = [int(each.name.removeprefix("step-")) for each in self._run.checkpoints()]
+            values = {"step": self._step, "kept": kept[-1] if kept else 0, "reason": error.strerror}
+            self._say(events.Warned(code="train.not_saved", where=f"step {self._step}", values=values))
+            return
         self._say(events.CheckpointSaved(step=self._step, path=f"checkpoints/{folder.name}"))
         self._tidy()
+        self._alert(self._watch.disk(folder, sum(each.stat().st_size for each in folder.rglob("*"))))
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **self._trainer.state(),
+            "log_bytes": self._run.log.stat().st_size,
+            "seconds": self._spent(),
+            "made_with": self._made_with,
+        }
+
+    def _spent(self) -> float:
+        """Return the seconds of this training, loading included, in all its workers."""
+        return self._seconds + time.time() - psutil.Process().create_time()
 
     def _tidy(self) -> None:
         """Remove the checkpoints that are neither the best nor among the newest."""
@@ -165,7 +212,7 @@ class Loop:
             return
         final = self._run.path / "final"
         if step == self._step:
-            self._save(final)
+            self._save(final, None)
         else:
             copy(self._folder(step), final)
         self._tidy()
@@ -177,7 +224,39 @@ class Loop:
         """Tell a warning, each kind once."""
         if found.code not in self._warned:
             self._warned.add(found.code)
-            self._say(events.Warned(code=found.code, where=found.where, values=found.values))
+            self._alert([found])
+
+    def _alert(self, found: Sequence[Problem]) -> None:
+        for each in found:
+            self._say(events.Warned(code=each.code, where=each.where, values=each.values))
+
+
+class _Pace:
+    """Steps, tokens and seconds of this worker's steps; what is done between them, like validating, is left out."""
+
+    def __init__(self) -> None:
+        self.steps = self.tokens = 0
+        self._before, self._began = 0.0, time.monotonic()
+        self._last = (0, 0.0)
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def add(self, tokens: int) -> None:
+        self.steps += 1
+        self.tokens += tokens
+
+    def lap(self) -> tuple[int, float]:
+        """Return the tokens and the seconds since the last lap."""
+        (tokens, seconds), self._last = self._last, (self.tokens, self.seconds)
+        return self._last[0] - tokens, self._last[1] - seconds
+
+    def pause(self) -> None:
+        self._before = self.seconds
+
+    def go_on(self) -> None:
+        self._began = time.monotonic()
 
 
 def _planned(plan: Any) -> dict[str, float]:

@@ -1,8 +1,6 @@
 """Check everything a run needs and write its directory. No torch: the page does this before it starts the worker."""
 
 import contextlib
-import importlib.metadata
-import platform
 import time
 from typing import Any
 
@@ -20,9 +18,8 @@ from core.train.conflicts import conflicts, model_facts
 from core.train.gate import admit
 from core.train.machine import machine
 from core.train.plan import Plan, plan
+from core.train.versions import versions
 from core.workspace import Workspace, checked_name, require_space, slug
-
-_SHOWN = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "finetune-studio")
 
 
 def prepare(workspace: Workspace, settings: RunSettings, progress: Progress = silent) -> Run:
@@ -116,12 +113,5 @@ def job_config(workspace: Workspace, settings: RunSettings, kind: str) -> dict[s
         "data": [pinned(each) for each in entries],
         "model": base,
         "prompt": {"name": prompt.name, "version": prompt.version, "text": prompt.text, "sha256": prompt.sha256},
-        "versions": {"python": platform.python_version(), **{each: _version(each) for each in _SHOWN}},
+        "versions": versions(),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

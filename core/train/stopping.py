@@ -40,7 +40,8 @@ class Validations:
 def superfluous(checkpoints: Sequence[int], every: int, keep: int, best: int | None) -> list[int]:
     """Return those of the checkpoints, by their steps in ascending order, that may be removed.
 
-    The best stays, and of the regular ones, saved each `every` steps, the newest `keep`. What was the best once may go.
+    The best stays, the last, and of the regular ones, saved each `every` steps, the newest `keep`. What was the best once may
+    go.
     """
-    newest = [step for step in checkpoints if step % every == 0][-keep:]
+    newest = [*[step for step in checkpoints if step % every == 0][-keep:], *checkpoints[-1:]]
     return [step for step in checkpoints if step != best and step not in newest]

@@ -7,7 +7,7 @@ sums are divided by the batch's token count, never means averaged. So 8 x 1 and 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import nn
 from core.errors import RunError, problem
 from core.models.methods import TRAITS, virtual_tokens
 from core.render.tokenizer import IGNORE_INDEX, Example
+from core.runs.events import MicroBatchChanged
 from core.settings import RunSettings
 from core.train.attached import dtype_of
 from core.train.batches import Indices, batches, steps_per_epoch, total_steps
@@ -29,6 +30,7 @@ from core.train.noise import noise
 from core.train.optimizers import optimizer, param_groups
 from core.train.packing import group, pack
 from core.train.schedule import learning_rate
+from core.train.shrinking import Pieces, free_memory, is_out_of_memory, smaller
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,15 @@ class Step:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A global batch, ready for the device."""
+    """A global batch, ready for the device. `pieces` is how it was cut; the largest has so many `examples` and tokens."""
 
+    indices: Indices
+    pieces: Pieces
     micro_batches: list[MicroBatch]
     learnt_tokens: int
     tokens: int
+    examples: int
+    most_tokens: int
 
 
 class Trainer:
@@ -76,12 +82,14 @@ class Trainer:
         groups: torch's param groups, each with `params`, `lr_factor` and `weight_decay`; default: all that is trained.
         tokens: of a micro-batch, padding and virtual tokens included; default: as much as is useful on the device.
         checkpointing: whether activations are computed again in the backward pass, to save memory.
+        tell: is told when memory ran out and the micro-batches were made smaller.
     """
 
     def __init__(
         self, model: nn.Module, examples: Sequence[Example], pad_id: int, settings: RunSettings,
         of_pass: Callable[[int], Sequence[int] | Indices] | None = None, groups: Sequence[dict[str, Any]] | None = None,
         *, tokens: int | None = None, checkpointing: bool | None = None,
+        tell: Callable[[MicroBatchChanged], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.model = model
         self._examples = examples
@@ -98,10 +106,16 @@ class Trainer:
         use_lean_norms(model)
         self.forward = Forward(model, dtype, packing=batch.packing and TRAITS[settings.method.name].packs)
         self.device = self.forward.device
-        self.micro_batch_size = batch.micro_batch_size or batch.global_batch_size
+        self._tell = tell
         self._before = virtual_tokens(settings)
-        self.micro_batch_tokens = max(tokens or MOST_TOKENS[self.device.type], int(self._lengths.max()) + self._before)
-        if compute.checkpointing == "on" if checkpointing is None else checkpointing:
+        self._longest = int(self._lengths.max()) + self._before
+        self.pieces = Pieces(
+            examples=batch.micro_batch_size or batch.global_batch_size,
+            tokens=max(tokens or MOST_TOKENS[self.device.type], self._longest),
+            checkpointing=compute.checkpointing == "on" if checkpointing is None else checkpointing,
+        )
+        self._went_through = 0  # tokens of the largest micro-batch that did
+        if self.pieces.checkpointing:
             self.forward.recompute_activations()
         self._fixed = self.forward.compile() if compute.compile and self.forward.layout.packs else False
         self.total_steps = total_steps(self._per_pass, batch.global_batch_size, schedule.epochs, schedule.max_steps)
@@ -117,7 +131,8 @@ class Trainer:
         """Take one optimizer step at a time until all are done; stop iterating to stop training.
 
         Raises:
-            RunError: when the loss or the gradient is not a finite number; the weights are those of the step before.
+            RunError: when the loss or the gradient is not a finite number, or one example alone is too much for the memory;
+                the weights are those of the step before.
         """
         size = self._settings.batch.global_batch_size
         per_epoch = steps_per_epoch(self._per_pass, size)
@@ -147,36 +162,57 @@ class Trainer:
     def validate(self, examples: Sequence[Example]) -> float:
         """Return the loss in nats per learnt token, weighted by tokens, whatever the batch size."""
         lengths, learnt = _counts(examples)
+        most, total = max(self.pieces.examples, 16), 0.0
         self.model.eval()
         try:
-            total = sum(
-                float(self.forward.loss(self._micro_batch([examples[at] for at in some]).to(self.device)))
-                for some in self._groups(lengths, max(self.micro_batch_size, 16))
-            )
+            for some in self._groups(lengths, self.pieces.tokens, most):
+                total += self._summed_loss([examples[at] for at in some])
         finally:
             self.model.train()
         return total / max(1, int(learnt.sum()))
 
+    def _summed_loss(self, examples: Sequence[Example]) -> float:
+        """Return the loss of some examples, summed; in two halves where there is no memory for all at once."""
+        try:
+            return float(self.forward.loss(self._micro_batch(examples).to(self.device)))
+        except (RuntimeError, MemoryError) as error:
+            if len(examples) < 2 or not is_out_of_memory(error):
+                raise
+        free_memory()  # outside of the handler, whose error would keep what the attempt has taken
+        half = len(examples) // 2
+        return self._summed_loss(examples[:half]) + self._summed_loss(examples[half:])
+
     def state(self) -> dict[str, Any]:
         """Return what is needed besides the weights to go on exactly here: optimizer, steps taken, random states."""
-        random = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self.device)
         return {
             "taken": self._taken,
-            "optimizer": self._optimizer.state_dict(),
+            "pieces": asdict(self.pieces),
+            "optimizer": self._optimizer.state_dict()["state"],
             "scaler": self._scaler.state_dict(),
-            "random": random,
+            "random": self._random(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where another trainer of the same run was; the trained weights are restored by the method."""
         self._taken = state["taken"]
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if "cuda" in state["random"]:
-            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+        self._cut_into(Pieces(**state["pieces"]))
+        found = {int(number): values for number, values in state["optimizer"].items()}  # JSON has names only
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": found})
+        if self._scaler.is_enabled():
+            self._scaler.load_state_dict(state["scaler"])
+        self._set_random(state["random"])
+
+    def _random(self) -> dict[str, torch.Tensor]:
+        """Return the states of what dropout and noise are drawn from."""
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+    def _set_random(self, states: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(states["cpu"])
+        if "cuda" in states and self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["cuda"], self.device)
 
     def _take(self, batch: _Cut) -> tuple[float, tuple[torch.Tensor, torch.Tensor]]:
         """Take an optimizer step and return its rate, its loss and the norm of its gradient before clipping."""
@@ -210,6 +246,54 @@ class Trainer:
             raise RunError(problem("train.not_finite", f"step {at[0]}", step=at[0], rate=f"{at[1]:g}"))
 
     def _backward(self, batch: _Cut) -> torch.Tensor:
+        """Set the gradient of the batch's mean loss and return that loss, shape ().
+
+        Where memory runs out, the batch is taken again from its start in smaller pieces, with the same random draws.
+
+        Raises:
+            RunError: if there are no smaller ones.
+        """
+        drawn = self._random()
+        while True:
+            if batch.pieces != self.pieces:
+                batch = self._cut(batch.indices)
+            try:
+                loss = self._accumulate(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                self._went_through = max(self._went_through, batch.most_tokens)
+                return loss
+            # Outside of the handler: its error holds on to all that the attempt has taken.
+            self._optimizer.zero_grad(set_to_none=True)
+            free_memory()
+            self._set_random(drawn)
+            self._shrink(batch)
+
+    def _shrink(self, batch: _Cut) -> None:
+        checkpoints = TRAITS[self._settings.method.name].checkpoints
+        found = smaller(self.pieces, batch.examples, batch.most_tokens, self._longest, checkpoints)
+        step = self._taken + 1
+        if found is None:
+            values = {"step": step, "tokens": batch.most_tokens, "fits": self._went_through or "–"}
+            raise RunError(problem("train.out_of_memory", f"step {step}", **values))
+        self._cut_into(found)
+        self._tell(
+            MicroBatchChanged(
+                step=step,
+                micro_batch_size=found.examples,
+                micro_batch_tokens=found.tokens,
+                checkpointing=found.checkpointing,
+            )
+        )
+
+    def _cut_into(self, pieces: Pieces) -> None:
+        if pieces.checkpointing and not self.pieces.checkpointing:
+            self.forward.recompute_activations()
+        self.pieces = pieces
+
+    def _accumulate(self, batch: _Cut) -> torch.Tensor:
         """Add the gradient of the batch's mean loss and return that loss, shape ()."""
         total = torch.zeros((), device=self.device)
         for micro_batch in batch.micro_batches:
@@ -220,22 +304,34 @@ class Trainer:
 
     def _cut(self, indices: Indices) -> _Cut:
         """Read the examples of a global batch and cut it into micro-batches."""
+        pieces = self.pieces
         examples = [self._examples[int(index)] for index in indices]
         lengths = self._lengths[indices]
-        cut = [
-            self._micro_batch([examples[at] for at in some]) for some in self._groups(lengths, self.micro_batch_size)
-        ]
-        return _Cut(cut, int(self._learnt[indices].sum()), int(lengths.sum()))
+        groups = self._groups(lengths, pieces.tokens, pieces.examples)
+        return _Cut(
+            indices=indices,
+            pieces=pieces,
+            micro_batches=[self._micro_batch([examples[at] for at in some]) for some in groups],
+            learnt_tokens=int(self._learnt[indices].sum()),
+            tokens=int(lengths.sum()),
+            examples=max(len(some) for some in groups),
+            most_tokens=max(self._tokens_of(lengths[some]) for some in groups),
+        )
 
-    def _groups(self, lengths: Indices, most: int) -> list[list[int]]:
+    def _tokens_of(self, lengths: Indices) -> int:
+        """Return the tokens of a micro-batch of examples of these lengths, padding and virtual tokens included."""
+        whole = lengths + self._before
+        return int(whole.sum() if self.forward.layout.packs else whole.max() * len(whole))
+
+    def _groups(self, lengths: Indices, tokens: int, most: int) -> list[list[int]]:
         together = pack if self.forward.layout.packs else group
-        return together((lengths + self._before).tolist(), self.micro_batch_tokens, most)
+        return together((lengths + self._before).tolist(), tokens, most)
 
     def _micro_batch(self, examples: Sequence[Example]) -> MicroBatch:
         if not self.forward.layout.packs:
             made = padded(examples, self._pad_id)
         elif self._fixed:
-            made = packed(examples, self._pad_id, self.micro_batch_tokens, self._settings.batch.global_batch_size + 1)
+            made = packed(examples, self._pad_id, self.pieces.tokens, self._settings.batch.global_batch_size + 1)
         else:
             made = packed(examples, self._pad_id)
         return made.pinned() if self.device.type == "cuda" else made

@@ -36,6 +36,8 @@ from core.train.machine import machine
 from core.train.memory import MOST_TOKENS, fitting
 from core.train.methods import method_of
 from core.train.recording import Recorder
+from core.train.resume import Position, compared, last_intact, made_with
+from core.train.state import read_state
 from core.train.trainer import Trainer
 from core.workspace import Workspace
 
@@ -49,8 +51,9 @@ def work(job: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: (job / "stop").touch())  # a polite end saves, as Stop does
     recorder = Recorder(run)
     say = recorder.say
-    say(events.Phase(name="checking_data"))
     workspace = Workspace.at(run.config["workspace"], tuple(run.config["allow"]))
+    position = _position(run, workspace, say)
+    say(events.Phase(name="checking_data"))
     model_folder = _model(run, workspace)
     spoken = _spoken(run, workspace, model_folder)
     tokenizer = ChatTokenizer.load(spoken)
@@ -65,8 +68,15 @@ def work(job: Path) -> None:
     fits = fitting(facts.size, run.settings, here, here.free, longest, MOST_TOKENS[here.device])
     trainer = Trainer(
         model, data.train, tokenizer.pad_id, run.settings, data.of_pass, groups, tokens=fits.tokens,
-        checkpointing=fits.checkpointing,
+        checkpointing=fits.checkpointing, tell=say,
     )  # fmt: skip
+    saving = partial(save, model, method_of(run.settings), spoken)
+    loop = Loop(run, trainer, data, saving, say, made_with(run, models.fingerprint(model_folder)))
+    if position is not None:
+        state = read_state(position.folder)
+        method_of(run.settings).restore(model, position.folder)
+        trainer.restore(state)
+        loop.go_on(position.step, _told_until(run, position.log_bytes), state["seconds"])
     say(
         events.RunStarted(
             total_steps=trainer.total_steps,
@@ -76,8 +86,9 @@ def work(job: Path) -> None:
             dropped=data.dropped,
             trainable_parameters=trainer.trainable_parameters,
             device=pick_device(),
-            micro_batch_size=trainer.micro_batch_size,
-            micro_batch_tokens=trainer.micro_batch_tokens,
+            micro_batch_size=trainer.pieces.examples,
+            micro_batch_tokens=trainer.pieces.tokens,
+            checkpointing=trainer.pieces.checkpointing,
             packed=trainer.forward.layout.packs,
         ),
     )
@@ -87,8 +98,7 @@ def work(job: Path) -> None:
         say(events.Warned(code=note.code, where=note.where, values=note.values))
     say(events.Phase(name="training"))
     with recorder.reporting(workspace):
-        saving = partial(save, model, method_of(run.settings), spoken)
-        ended = Loop(run, trainer, data, saving, say).take()
+        ended = loop.take()
         say(ended)
     if ended.reason == "stopped":
         say(events.RunStopped(step=ended.step))
@@ -105,6 +115,27 @@ def _result(ended: events.TrainingEnded) -> dict[str, Any]:
         "best_loss": ended.best_loss,
     }
     return {name: value for name, value in named.items() if value is not None}
+
+
+def _position(run: Run, workspace: Workspace, say: Say) -> Position | None:
+    """Return where an earlier worker of the run was, None when there was none or nothing of it is saved.
+
+    Raises:
+        StudioError: if the run's data, model, prompt or settings are others by now.
+    """
+    if not run.log.exists() or not run.log.stat().st_size:
+        return None
+    position, damaged = last_intact(run)
+    say(events.Resumed(step=position.step if position else 0))
+    for found in compared(workspace, run, position, damaged):
+        say(events.Warned(code=found.code, where=found.where, values=found.values))
+    return position
+
+
+def _told_until(run: Run, log_bytes: int) -> list[events.Event]:
+    """Return what stood in the run's log when it was so long."""
+    told, _ = events.read_from(run.log, until=log_bytes)
+    return events.standing(told)
 
 
 def _model(run: Run, workspace: Workspace) -> Path:
