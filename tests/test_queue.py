@@ -183,6 +183,18 @@ def test_a_waiting_run_that_had_worked_before_stays_when_it_is_cancelled(workspa
     assert process.status(job) == "stopped"
 
 
+def test_a_job_that_has_just_ended_is_put_into_the_queue_again(workspace):
+    job = added(workspace, "again")
+    for times in (1, 2):
+        assert begun(workspace) == ["again"]
+        until(lambda times=times: (job / "started").exists() and len((job / "started").read_text()) == 2 * times)
+        ended(job)
+        queue.add(workspace, job, "trains")
+        queue.add(workspace, job, "trains")
+        assert waiting(workspace) == ["again"]
+    queue.cancel(workspace, job)
+
+
 def test_an_edited_run_takes_the_place_of_the_one_that_waited(workspace):
     first = added(workspace, "first")
     queue.start_ready(workspace)

@@ -5,55 +5,36 @@ WORKSPACE/queue.json holds the order and the devices. Nobody owns the turn: ever
 worker itself takes it away. So whoever is killed, at whatever moment, loses no job and starts none twice.
 """
 
-import contextlib
-import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace as changed
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
-
-from filelock import FileLock
+from dataclasses import replace as changed
+from pathlib import Path
+from typing import Literal
 
 from core.errors import RunError, problem
 from core.runs import devices, process, supervisor
 from core.runs.directory import Run, delete
+from core.runs.queue_file import (
+    MARKS,
+    Entry,
+    Queue,
+    State,
+    changing,
+    lock_of,
+    mark,
+    marked,
+    name_of,
+    read,
+    stamp,
+    write,
+)
 from core.workspace import Workspace
 
+__all__ = ["Entry", "Queue", "add", "cancel", "look", "move", "place", "recover", "replace", "stamp", "start_ready"]
+
 Where = Literal["first", "up", "down", "last"]
-_MARKS = ("runs/*", "runs/*/evaluations/*", "runs/*/merges/*", "jobs/*")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A job in the queue.
-
-    `job` is relative to the workspace. A waiting one may be `held`: by the process of that identity, until the memory that a
-    chat has is free. A running one has a `device` and the identity of the `process` that was started for it.
-    """
-
-    job: str
-    worker: str
-    since: float  # Unix time at which it began to wait, or to run
-    device: devices.Device = ""
-    process: str = ""
-    held: str = ""
-
-    @property
-    def lane(self) -> devices.Lane:
-        return devices.LANES[self.worker]
-
-
-@dataclass(frozen=True)
-class Queue:
-    waiting: tuple[Entry, ...] = ()
-    running: tuple[Entry, ...] = ()
-
-
 Hold = Callable[[Path, devices.Device], bool]
 
 
@@ -62,12 +43,13 @@ def add(workspace: Workspace, job: Path, worker: str) -> None:
 
     Asked again, nothing happens.
     """
-    name = _name(workspace, job)
-    with _changing(workspace) as state:
-        if any(each.job == name for each in (*state.waiting, *state.running)):
+    name = name_of(workspace, job)
+    with changing(workspace) as state:
+        _settle(workspace, state)  # it may have worked before, and ended in this moment
+        if name in _known(state):
             return
         entry = Entry(name, worker, time.time())
-        _mark(job, entry)
+        mark(job, entry)
         state.waiting.append(entry)
 
 
@@ -84,7 +66,7 @@ def start_ready(workspace: Workspace, hold: Hold | None = None) -> list[Path]:
     if not _anything_to_do(workspace):
         return []
     begun: list[Path] = []
-    with _changing(workspace) as state:
+    with changing(workspace) as state:
         _settle(workspace, state)
         full: set[devices.Device] = set()  # for which an earlier job waits
         for entry in tuple(state.waiting):
@@ -103,23 +85,14 @@ def start_ready(workspace: Workspace, hold: Hold | None = None) -> list[Path]:
 
 def look(workspace: Workspace) -> Queue:
     """Return what waits, in order, and what runs; what has ended since the last `start_ready` is left out."""
-    state = _read(workspace)
+    state = read(workspace)
     waiting = tuple(each for each in state.waiting if _waits(workspace, each))
     return Queue(waiting, tuple(each for each in state.running if _runs(workspace, each)))
 
 
-def stamp(workspace: Workspace) -> tuple[int, int]:
-    """Return what changes when the queue does."""
-    try:
-        found = _file(workspace).stat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_ino
-
-
 def place(workspace: Workspace, job: Path) -> int | None:
     """Return how many-th a job is among those that wait for the same device, 1 for the next; None when it does not wait."""
-    waiting, name = look(workspace).waiting, _name(workspace, job)
+    waiting, name = look(workspace).waiting, name_of(workspace, job)
     found = next((number for number, each in enumerate(waiting) if each.job == name), None)
     if found is None:
         return None
@@ -133,7 +106,7 @@ def move(workspace: Workspace, job: Path, where: Where) -> None:
     Raises:
         RunError: if it does not wait any more.
     """
-    with _changing(workspace) as state:
+    with changing(workspace) as state:
         entry = _waiting(workspace, state, job)
         old = state.waiting.index(entry)
         state.waiting.remove(entry)
@@ -151,7 +124,7 @@ def cancel(workspace: Workspace, job: Path) -> Path | None:
     Raises:
         RunError: if it does not wait any more.
     """
-    with _changing(workspace) as state:
+    with changing(workspace) as state:
         entry = _waiting(workspace, state, job)
         (job / process.QUEUED).unlink(missing_ok=True)
         state.waiting.remove(entry)
@@ -169,9 +142,9 @@ def replace(workspace: Workspace, old: Path, new: Path, worker: str) -> bool:
     The new job is in the queue in either case.
     """
     add(workspace, new, worker)
-    name = _name(workspace, new)
-    with _changing(workspace) as state:
-        ahead = next((each for each in state.waiting if each.job == _name(workspace, old)), None)
+    name = name_of(workspace, new)
+    with changing(workspace) as state:
+        ahead = next((each for each in state.waiting if each.job == name_of(workspace, old)), None)
         entry = next((each for each in state.waiting if each.job == name), None)
         if ahead is None or entry is None or not _waits(workspace, ahead):
             return False
@@ -186,23 +159,24 @@ def replace(workspace: Workspace, old: Path, new: Path, worker: str) -> bool:
 
 def recover(workspace: Workspace) -> None:
     """Take up marked jobs that the queue does not know: whoever added them was killed in between, or its file is broken."""
-    marked = [mark for each in _MARKS for mark in workspace.root.glob(f"{each}/{process.QUEUED}")]
-    known = {each.job for each in (*_read(workspace).waiting, *_read(workspace).running)}
-    if all(_name(workspace, mark.parent) in known for mark in marked):
+    marks = {name_of(workspace, each.parent): each for place in MARKS for each in _marks(workspace, place)}
+    if marks.keys() <= _known(read(workspace)):
         return
-    with _changing(workspace) as state:
-        known = {each.job for each in (*state.waiting, *state.running)}
-        lost = [_marked(workspace, mark) for mark in marked if _name(workspace, mark.parent) not in known]
+    with changing(workspace) as state:
+        known = _known(state)
+        lost = [marked(workspace, each) for name, each in marks.items() if name not in known]
         state.waiting += sorted((each for each in lost if each is not None), key=lambda entry: entry.since)
 
 
-@dataclass
-class _State:
-    waiting: list[Entry]
-    running: list[Entry]
+def _marks(workspace: Workspace, place: str) -> Iterator[Path]:
+    return workspace.root.glob(f"{place}/{process.QUEUED}")
 
 
-def _settle(workspace: Workspace, state: _State) -> None:
+def _known(queue: Queue | State) -> set[str]:
+    return {each.job for each in (*queue.waiting, *queue.running)}
+
+
+def _settle(workspace: Workspace, state: State) -> None:
     """Drop what has ended or is gone, and let those wait again that were chosen but never begun."""
     chosen = [each for each in state.running if not _runs(workspace, each) and _waits(workspace, each)]
     state.running = [each for each in state.running if _runs(workspace, each)]
@@ -210,21 +184,21 @@ def _settle(workspace: Workspace, state: _State) -> None:
     state.waiting = again + [each for each in state.waiting if _waits(workspace, each)]
 
 
-def _begin(workspace: Workspace, state: _State, entry: Entry, device: devices.Device) -> None:
+def _begin(workspace: Workspace, state: State, entry: Entry, device: devices.Device) -> None:
     """Start the worker of a waiting job. Written down first: killed in between, the next turn sees that it never began."""
     state.waiting.remove(entry)
     running = changed(entry, device=device, since=time.time(), held="")
     state.running.append(running)
-    _write(workspace, state)
+    write(workspace, state)
     try:
-        told = supervisor.begin(workspace.root / entry.job, entry.worker, device, _lock(workspace))
+        told = supervisor.begin(workspace.root / entry.job, entry.worker, device, lock_of(workspace))
     except OSError:
         state.running.remove(running)
         state.waiting.insert(0, entry)
-        _write(workspace, state)
+        write(workspace, state)
         raise
     state.running[-1] = changed(running, process=told)
-    _write(workspace, state)
+    write(workspace, state)
 
 
 def _is_held(workspace: Workspace, entry: Entry, device: devices.Device, hold: Hold | None) -> bool:
@@ -233,7 +207,7 @@ def _is_held(workspace: Workspace, entry: Entry, device: devices.Device, hold: H
     return hold(workspace.root / entry.job, device)
 
 
-def _note_hold(state: _State, entry: Entry, held: bool, hold: Hold | None) -> None:
+def _note_hold(state: State, entry: Entry, held: bool, hold: Hold | None) -> None:
     """Write down that a job has a free device and still must not take it, or not any more."""
     if hold is not None and held != bool(entry.held):
         told = process.identity(os.getpid()) if held else ""
@@ -252,8 +226,8 @@ def _runs(workspace: Workspace, entry: Entry) -> bool:
     return process.worker_pid(job) is not None
 
 
-def _waiting(workspace: Workspace, state: _State, job: Path) -> Entry:
-    name = _name(workspace, job)
+def _waiting(workspace: Workspace, state: State, job: Path) -> Entry:
+    name = name_of(workspace, job)
     found = next((each for each in state.waiting if each.job == name and _waits(workspace, each)), None)
     if found is None:
         raise RunError(problem("queue.not_waiting", job.name))
@@ -262,77 +236,5 @@ def _waiting(workspace: Workspace, state: _State, job: Path) -> Entry:
 
 def _anything_to_do(workspace: Workspace) -> bool:
     """Look without the lock: most turns find nothing."""
-    state = _read(workspace)
+    state = read(workspace)
     return bool(state.waiting) or any(not _runs(workspace, each) for each in state.running)
-
-
-def _mark(job: Path, entry: Entry) -> None:
-    aside = job / f"{process.QUEUED}.part"
-    aside.write_text(json.dumps({"worker": entry.worker, "since": entry.since}), encoding="utf-8")
-    aside.replace(job / process.QUEUED)
-
-
-def _marked(workspace: Workspace, mark: Path) -> Entry | None:
-    try:
-        told = json.loads(mark.read_text(encoding="utf-8"))
-        return _entry({"job": _name(workspace, mark.parent), **told})
-    except (OSError, ValueError, KeyError, TypeError):  # begun in this moment, or not a mark of ours
-        return None
-
-
-@contextmanager
-def _changing(workspace: Workspace) -> Iterator[_State]:
-    """Give the queue to change, and write it if that ends well; nobody else changes it meanwhile."""
-    with FileLock(_lock(workspace)):
-        found = _read(workspace)
-        state = _State(list(found.waiting), list(found.running))
-        yield state
-        if (tuple(state.waiting), tuple(state.running)) != (found.waiting, found.running):
-            _write(workspace, state)
-
-
-def _write(workspace: Workspace, state: _State) -> None:
-    file = _file(workspace)
-    aside = file.with_name(f".{file.name}.part")
-    values = {"waiting": [asdict(each) for each in state.waiting], "running": [asdict(each) for each in state.running]}
-    with aside.open("w", encoding="utf-8") as stream:
-        json.dump(values, stream, ensure_ascii=False, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(file)
-
-
-def _read(workspace: Workspace) -> Queue:
-    return _parsed(_file(workspace), stamp(workspace))
-
-
-@lru_cache(maxsize=8)
-def _parsed(file: Path, _: tuple[int, int]) -> Queue:
-    """Return what the file says; one that nobody can read counts as empty, and `recover` finds the jobs by their marks."""
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, LookupError):
-        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        waiting, running = (tuple(map(_entry, values[part])) for part in ("waiting", "running"))
-        return Queue(waiting, running)
-    return Queue()
-
-
-def _entry(values: dict[str, Any]) -> Entry:
-    """Return an entry of the file; what it names must be a job of the workspace and a worker of ours."""
-    entry = Entry(**{key: each for key, each in values.items() if key in Entry.__dataclass_fields__})
-    if entry.worker not in devices.LANES or not any(PurePosixPath(entry.job).match(each) for each in _MARKS):
-        raise ValueError(entry.job)
-    if ".." in PurePosixPath(entry.job).parts:
-        raise ValueError(entry.job)
-    return entry
-
-
-def _name(workspace: Workspace, job: Path) -> str:
-    return job.relative_to(workspace.root).as_posix()
-
-
-def _file(workspace: Workspace) -> Path:
-    return workspace.root / "queue.json"
-
-
-def _lock(workspace: Workspace) -> Path:
-    return workspace.root / ".queue.lock"
