@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from app.curves import Points
 from app.parts import table
-from core.runs import events
+from app.story import Curves
 from core.wording import Translator
 
-MOST_POINTS = 500
 _HOVERS = 60  # places with a tooltip
 _WIDTH, _HEIGHT = 600.0, 200.0
-Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -30,39 +29,38 @@ class Series:
     dots: bool = False
 
 
-def loss_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
+def loss_series(curves: Curves, t: Translator) -> list[Series]:
     """Return training loss (raw and, when there is enough of it, smoothed) and validation loss."""
-    raw = _steps(seen, "loss")
-    validated = [(float(each.step), each.loss) for each in _validations(seen) if math.isfinite(each.loss)]
+    raw, validated = curves.loss.points(), curves.validation.points()
     found = []
     if len(raw) > 30:
-        found.append(Series("", "raw", decimate(raw)))
-        found.append(Series(t("chart.train"), "train", decimate(smooth(raw))))
+        found.append(Series("", "raw", raw))
+        found.append(Series(t("chart.train"), "train", curves.smooth_loss.points()))
     elif raw:
         found.append(Series(t("chart.train"), "train", raw))
     if validated:
-        found.append(Series(t("chart.validation"), "validation", decimate(validated), dots=True))
+        found.append(Series(t("chart.validation"), "validation", validated, dots=True))
     return found
 
 
-def rate_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
-    points = decimate(_steps(seen, "learning_rate"))
+def rate_series(curves: Curves, t: Translator) -> list[Series]:
+    points = curves.rate.points()
     return [Series(t("chart.rate"), "rate", points)] if points else []
 
 
-def speed_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
-    points = decimate(smooth(_steps(seen, "tokens_per_second")))
+def speed_series(curves: Curves, t: Translator) -> list[Series]:
+    points = curves.speed.points()
     return [Series(t("chart.speed"), "speed", points)] if points else []
 
 
-def norm_series(seen: Sequence[events.Event], t: Translator) -> list[Series]:
-    points = decimate(_steps(seen, "grad_norm"))
+def norm_series(curves: Curves, t: Translator) -> list[Series]:
+    points = curves.norm.points()
     return [Series(t("chart.norm"), "norm", points)] if points else []
 
 
-def by_source(seen: Sequence[events.Event], t: Translator) -> str:
+def by_source(curves: Curves, t: Translator) -> str:
     """Return a table of the validation loss of each source: untrained, at the best step and now. "" for a single source."""
-    found = [each for each in _validations(seen) if each.by_source]
+    found = curves.validated
     if not found:
         return ""
     trained = [each for each in found if each.step and math.isfinite(each.loss)]
@@ -77,29 +75,6 @@ def by_source(seen: Sequence[events.Event], t: Translator) -> str:
     title = t("chart.by_source")
     columns = table([t("chart.source"), *shown], rows, caption=title, numbers=range(1, len(shown) + 1))
     return f'<details class="figures" open><summary>{escape(title)}</summary>{columns}</details>'
-
-
-def decimate(points: Points, most: int = MOST_POINTS) -> Points:
-    """Return at most `most` points: the lowest and the highest of each stretch, so that spikes stay, and the last one."""
-    if len(points) <= most:
-        return points
-    stretches = (most - 1) // 2
-    size = len(points) / stretches
-    kept: Points = []
-    for number in range(stretches):
-        part = points[int(number * size) : int((number + 1) * size)]
-        ends = {min(part, key=lambda point: point[1]), max(part, key=lambda point: point[1])}
-        kept += sorted(ends)
-    return kept if kept[-1] == points[-1] else [*kept, points[-1]]
-
-
-def smooth(points: Points, weight: float = 0.9) -> Points:
-    """Return the exponential moving average, corrected for its start as in Adam (Kingma and Ba 2015)."""
-    average, found = 0.0, []
-    for number, (x, y) in enumerate(points, 1):
-        average = weight * average + (1 - weight) * y
-        found.append((x, average / (1 - weight**number)))
-    return found
 
 
 def chart(series: Sequence[Series], title: str, total: float, t: Translator, small: bool = False) -> str:
@@ -132,18 +107,6 @@ def chart(series: Sequence[Series], title: str, total: float, t: Translator, sma
         f"{drawn}{hovers}</svg></div>"
         f'<div class="steps" aria-hidden="true"><span>0</span><span>{escape(end)}</span></div></figure>'
     )
-
-
-def _steps(seen: Sequence[events.Event], name: str) -> Points:
-    return [
-        (float(each.step), value)
-        for each in seen
-        if isinstance(each, events.StepFinished) and math.isfinite(value := float(getattr(each, name)))
-    ]
-
-
-def _validations(seen: Sequence[events.Event]) -> list[events.Validated]:
-    return [each for each in seen if isinstance(each, events.Validated)]
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:

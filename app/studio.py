@@ -6,18 +6,20 @@ import shutil
 import subprocess
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import psutil
 
+from app.story import Story
 from core.chat.session import ChatSession
 from core.data.registry import Registry
 from core.models.folder import known_models
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, find, listing
-from core.runs.events import Event, read_from
+from core.runs.events import Event, Resumed, read_from, standing
 from core.workspace import Workspace
 
 _LOGS = 64  # event logs kept in memory; the least recently watched is dropped and read again when wanted
@@ -25,8 +27,11 @@ _LOGS = 64  # event logs kept in memory; the least recently watched is dropped a
 
 @dataclass
 class _Log:
+    """What was read of one log, up to `offset`; of the log of a training its story instead of every event."""
+
     offset: int = 0
     seen: list[Event] = field(default_factory=list)
+    story: Story = field(default_factory=Story)
 
 
 class Studio:
@@ -37,21 +42,45 @@ class Studio:
         self.registry = Registry(workspace)
         self.prompts = PromptStore(workspace)
         self._logs: OrderedDict[Path, _Log] = OrderedDict()
+        self._stories: OrderedDict[Path, _Log] = OrderedDict()
         self._reading = threading.Lock()
         self._chats: dict[str, ChatSession] = {}
         self._opening: dict[str, threading.Lock] = {}
         self._chatting = threading.Lock()
 
-    def events(self, job: Path) -> list[Event]:
-        """Return all events of a job so far. Each byte of its log is read once, however many watch it."""
+    def events(self, job: Path) -> Sequence[Event]:
+        """Return all events of a job that stand. Each byte of its log is read once, however many watch it.
+
+        The list is the one that is kept, and grows: a log of 100,000 events is not copied for each viewer.
+        """
         with self._reading:
-            log = self._logs.setdefault(job, _Log())
-            self._logs.move_to_end(job)
-            if len(self._logs) > _LOGS:
-                self._logs.popitem(last=False)
+            log = self._log(self._logs, job)
             fresh, log.offset = read_from(job / "events.jsonl", log.offset)
-            log.seen += fresh
-            return list(log.seen)
+            if _takes_back(fresh):
+                log.seen = standing([*log.seen, *fresh])
+            else:
+                log.seen += fresh
+            return log.seen
+
+    def story(self, job: Path) -> Story:
+        """Return what the page tells of a training, of bounded size whatever its length."""
+        with self._reading:
+            log = self._log(self._stories, job)
+            fresh, log.offset = read_from(job / "events.jsonl", log.offset)
+            if _takes_back(fresh):  # what was drawn already stands no longer: read it all again, once
+                everything, log.offset = read_from(job / "events.jsonl")
+                log.story, fresh = Story.of(standing(everything)), []
+            for event in fresh:
+                log.story.add(event)
+            log.story.read = log.offset
+            return log.story
+
+    def _log(self, logs: "OrderedDict[Path, _Log]", job: Path) -> _Log:
+        log = logs.setdefault(job, _Log())
+        logs.move_to_end(job)
+        if len(logs) > _LOGS:
+            logs.popitem(last=False)
+        return log
 
     def runs(self) -> list[Run]:
         """Return all runs, newest first."""
@@ -116,6 +145,10 @@ class Studio:
             found = subprocess.run(query, capture_output=True, text=True, timeout=5, check=True).stdout
             return found.partition("\n")[0].strip()
         return ""
+
+
+def _takes_back(fresh: Sequence[Event]) -> bool:
+    return any(isinstance(each, Resumed) for each in fresh)
 
 
 def machine() -> tuple[int, float, float]:

@@ -90,7 +90,11 @@ class Training:
         self.trainer = Trainer(model, data.train, 256, self.settings)
         self.told = []
         save_to = partial(save, model, method, model_folder)
-        self.loop = Loop(self.run, self.trainer, data, save_to, self.told.append)
+        self.loop = Loop(self.run, self.trainer, data, save_to, self.say, {})
+
+    def say(self, event):
+        events.append(self.run.log, event)
+        self.told.append(event)
 
     def take(self):
         return self.loop.take()
@@ -154,6 +158,10 @@ def test_the_best_checkpoint_stays_besides_the_newest_regular_ones():
     assert superfluous([5, 10, 12, 15, 17], every=5, keep=2, best=17) == [5, 12]
     assert superfluous([5, 10, 15], every=5, keep=2, best=5) == []
     assert superfluous([5, 10, 15], every=5, keep=9, best=None) == []
+
+
+def test_the_last_checkpoint_stays_because_a_stopped_run_goes_on_from_it():
+    assert superfluous([5, 10, 15, 17], every=5, keep=2, best=10) == [5]
 
 
 def test_the_untrained_model_is_validated_first_and_every_source_by_itself(training):

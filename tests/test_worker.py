@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from app import charts, jobs
+from app.story import Curves
 from core.data.registry import Registry
 from core.models.load import load_base
 from core.render.tokenizer import Example
@@ -116,13 +117,13 @@ def test_the_page_shows_sources_and_outcome_in_words(whole, language):
     run, told = whole
     t = words(language)
     seen = jobs.Seen(run.path, "finished", told)
-    outcome, table = jobs.outcome(seen, t), charts.by_source(told, t)
+    outcome, table = jobs.outcome(seen, t), charts.by_source(Curves.of(told), t)
     assert t("outcome.done", step="12") in outcome
     assert t("outcome.memory_bytes") in outcome
     assert "sums" in table
     assert f"{of(events.Validated, told)[0].by_source['products']:.3g}" in table
-    assert t("chart.validation") in charts.chart(charts.loss_series(told, t), "", 12, t)
-    assert charts.norm_series(told, t)[0].points[0][1] > 0
+    assert t("chart.validation") in charts.chart(charts.loss_series(Curves.of(told), t), "", 12, t)
+    assert charts.norm_series(Curves.of(told), t)[0].points[0][1] > 0
 
 
 def test_a_run_that_gets_no_better_ends_by_itself_with_its_best_step(workspace):

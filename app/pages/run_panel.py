@@ -12,6 +12,7 @@ import gradio as gr
 from app import charts, jobs
 from app.notices import done
 from app.parts import choice, empty, html, when
+from app.story import Curves
 from app.studio import Studio
 from core.runs import process
 from core.runs.directory import Run
@@ -144,11 +145,13 @@ def _shown(panel: RunPanel, run: Run, seen: jobs.Seen, t: Translator) -> dict[An
     return {
         panel.status: jobs.status_line(seen, t),
         panel.progress: jobs.progress_bar(seen, t),
-        panel.loss: charts.chart(charts.loss_series(seen.events, t), t("chart.loss"), total, t)
-        + charts.by_source(seen.events, t),
-        panel.rate: charts.chart(charts.rate_series(seen.events, t), t("chart.rate"), total, t, small=True),
-        panel.speed: charts.chart(charts.speed_series(seen.events, t), t("chart.speed"), total, t, small=True),
-        panel.norm: charts.chart(charts.norm_series(seen.events, t), t("chart.norm"), total, t, small=True),
+        panel.loss: charts.chart(charts.loss_series(Curves.of(seen.events), t), t("chart.loss"), total, t)
+        + charts.by_source(Curves.of(seen.events), t),
+        panel.rate: charts.chart(charts.rate_series(Curves.of(seen.events), t), t("chart.rate"), total, t, small=True),
+        panel.speed: charts.chart(
+            charts.speed_series(Curves.of(seen.events), t), t("chart.speed"), total, t, small=True
+        ),
+        panel.norm: charts.chart(charts.norm_series(Curves.of(seen.events), t), t("chart.norm"), total, t, small=True),
         panel.warnings: jobs.warned(seen, t),
         panel.ending: jobs.ending(seen, t) + jobs.outcome(seen, t),
         panel.log: jobs.raw_log(run.path),
