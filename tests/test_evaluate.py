@@ -3,12 +3,15 @@
 import json
 
 import pytest
+import torch
 
 from core.data.pinned import pinned
 from core.data.registry import Registry
 from core.errors import DataError, RunError, SettingsError
 from core.evaluate import scores, worker
+from core.evaluate.asking import Asked
 from core.evaluate.prepare import prepare
+from core.models.load import load_both
 from core.prompts.store import SystemPrompt
 from core.records import Message
 from core.render.tokenizer import ChatTokenizer
@@ -269,3 +272,20 @@ def test_a_question_is_asked_with_the_tools_of_its_row(workspace):
     config = {"data": [pinned(entry)], "limit": None, "prompt": {"text": ""}}
     (question,), _ = worker._questions(workspace, config, Rendered())
     assert bytes(question.prompt).decode() == tools
+
+
+def test_questions_that_are_too_many_for_the_memory_are_asked_in_smaller_batches(base, adapter):
+    loaded, told = load_both(base, adapter), []
+    asked = Asked(loaded, ChatTokenizer.load(adapter), 0, 5, told.append)
+    prompts = [[10 + number] * 4 for number in range(9)]
+    expected = list(asked.both(prompts))
+
+    def refuse(_, inputs):
+        if inputs[0].shape[0] > 2 or 12 in inputs[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    loaded.model.get_input_embeddings().register_forward_pre_hook(refuse)
+    found = list(asked.both(prompts))
+    assert found == [("", "") if number == 2 else answers for number, answers in enumerate(expected)]
+    assert [each.code for each in told] == [*["evaluate.smaller_batches"] * 3, "evaluate.no_memory"]
+    assert told[0].values == {"before": 9, "now": 4}

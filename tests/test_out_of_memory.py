@@ -7,8 +7,10 @@ import torch
 
 from core.errors import RunError
 from core.models.load import load_base
+from core.models.out_of_memory import is_out_of_memory
+from core.render.tokenizer import Example
 from core.train.methods import method_of
-from core.train.shrinking import Pieces, is_out_of_memory, smaller
+from core.train.shrinking import Pieces, smaller
 from core.train.trainer import Trainer
 from tests.test_stopping import some_examples
 from tests.tiny import build_tiny_model
@@ -25,7 +27,7 @@ def base(tmp_path_factory):
 class Limited:
     """A trainer on a device that holds activations of so many tokens at once, from a step on; real losses, real gradients."""
 
-    def __init__(self, base, most=None, from_step=1, **settings):
+    def __init__(self, base, most=None, from_step=1, examples=None, **settings):
         torch.manual_seed(3)
         values = {
             "schedule.max_steps": STEPS,
@@ -36,7 +38,7 @@ class Limited:
         self.settings = settings_of("lora", 16, **values)
         model = method_of(self.settings).attach(load_base(base, bits=16), self.settings)
         self.told, self.taken = [], []
-        self.trainer = Trainer(model, some_examples(40), 256, self.settings, tell=self.told.append)
+        self.trainer = Trainer(model, examples or some_examples(40), 256, self.settings, tell=self.told.append)
         self.most, self.from_step = most, from_step
         model.get_input_embeddings().register_forward_pre_hook(self.refuse)
 
@@ -63,7 +65,9 @@ def test_a_step_that_ran_out_of_memory_is_taken_again_in_smaller_pieces(base, pa
     assert limited.told
     assert {each.step for each in limited.told} == {step}
     assert limited.losses == pytest.approx(whole.losses, abs=1e-5)
-    assert [each.learnt_tokens for each in limited.taken] == [each.learnt_tokens for each in whole.taken]  # same batches
+    assert [each.learnt_tokens for each in limited.taken] == [
+        each.learnt_tokens for each in whole.taken
+    ]  # same batches
     assert [each.tokens for each in limited.taken] == [each.tokens for each in whole.taken]
     assert limited.told[-1].micro_batch_size < 8
     assert not limited.told[-1].checkpointing
@@ -78,18 +82,29 @@ def test_when_one_example_is_too_much_activations_are_computed_again(base):
 
 
 def test_when_nothing_helps_it_stops_with_the_largest_that_went_through_and_the_step_before_is_whole(base):
-    whole = Limited(base).run()
+    ids = torch.randint(0, 256, (290,), generator=torch.Generator().manual_seed(1)).tolist()
+    examples = [*some_examples(40), Example(ids, ids)]
+    whole, limited = Limited(base, examples=examples).run(), Limited(base, most=40, examples=examples)
+    with pytest.raises(RunError) as caught:
+        limited.run()
+    found, reached = caught.value.problems[0], len(limited.taken)
+    assert 0 < reached < STEPS
+    assert found.code == "train.out_of_memory"
+    assert found.values["step"] == reached + 1
+    assert found.values["tokens"] == 290
+    assert 0 < found.values["fits"] <= 160  # computed again, four times as much is held here
+    assert limited.losses == pytest.approx(whole.losses[:reached], abs=1e-5)
+    state = limited.trainer.state()
+    assert state["taken"] == reached
+    assert {int(each["step"]) for each in state["optimizer"].values()} == {reached}
+
+
+def test_memory_that_became_scarce_is_not_answered_with_a_length_that_went_through_before(base):
     limited = Limited(base, most=3, from_step=4)
     with pytest.raises(RunError) as caught:
         limited.run()
-    found = caught.value.problems[0]
-    assert found.code == "train.out_of_memory"
-    assert found.values["step"] == 4
-    assert found.values["fits"] >= 30  # a pack of several examples, before memory became short
-    assert limited.losses == whole.losses[:3]
-    assert limited.trainer.state()["taken"] == 3
-    state = limited.trainer.state()["optimizer"]
-    assert all(int(each["step"]) == 3 for each in state.values())
+    assert caught.value.problems[0].code == "train.no_memory"
+    assert len(limited.taken) == 3
 
 
 def test_dropout_draws_the_same_when_a_step_is_taken_again(base):
@@ -118,7 +133,9 @@ def test_smaller_pieces_begin_at_what_was_cut_and_not_at_the_limit():
 
 def test_only_memory_is_taken_for_memory():
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
-    assert is_out_of_memory(RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"))
+    assert is_out_of_memory(
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory")
+    )
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)  # what the CPU's allocator says

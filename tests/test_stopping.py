@@ -20,6 +20,7 @@ from core.train.checkpoint import remove, save
 from core.train.examples import RunData, Source
 from core.train.loop import Loop
 from core.train.methods import method_of
+from core.train.resume import STATE
 from core.train.stopping import Validations, superfluous
 from core.train.trainer import Step, Trainer
 from tests.tiny import build_tiny_model
@@ -371,3 +372,18 @@ def test_what_was_planned_stands_beside_what_was_measured(training):
 def test_a_run_without_a_plan_ends_as_well(training, plan):
     ended = training(some_data(some_examples(4)), plan=plan, **{"schedule.max_steps": 1}).take()
     assert ended.planned == {}
+
+
+def test_memory_that_is_too_small_for_a_step_saves_those_before_it(training):
+    run = training(some_data(some_examples(16)), **{"schedule.max_steps": 5, "checkpoint.every_steps": 50})
+
+    def refuse(*_):
+        if len(run.of(events.StepFinished)) >= 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    run.trainer.model.get_input_embeddings().register_forward_pre_hook(refuse)
+    with pytest.raises(RunError, match="not enough memory"):
+        run.take()
+    assert run.steps_kept() == [3]
+    assert (run.run.checkpoints()[0] / STATE).exists()
+    assert run.of(events.MicroBatchChanged)[-1].checkpointing

@@ -6,8 +6,9 @@ evaluation keeps what it has.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from transformers import PreTrainedModel
 
 from core.data.pinned import check_pinned
 from core.data.registry import Registry
+from core.errors import Problem, problem
 from core.evaluate import metrics, scores
-from core.evaluate.generate import answer, batch_limits, batches
+from core.evaluate.asking import Asked
+from core.evaluate.generate import batch_limits, batches
 from core.evaluate.prepare import rows_asked
 from core.models.folder import context_length
 from core.models.load import BaseAndTuned, forget_defaults, load_both, pick_device
@@ -48,12 +51,12 @@ def work(job: Path) -> None:
     events.append(log, events.Phase(name="checking_data"))
     if not config["prompt"]["same_as_trained"]:
         names = {"used": config["prompt"]["name"], "trained": run.config["prompt"]["name"]}
-        events.append(log, events.Warned(code="evaluate.other_prompt", where=run.name, values=names))
+        _warn(log, problem("evaluate.other_prompt", run.name, **names))
     questions, data = _questions(workspace, config, tokenizer)
     events.append(log, events.Phase(name="loading_model"))
     loaded = load_both(model.base, model.tuned, bits=model.bits)
     forget_defaults(loaded.model)
-    asked = _Asked(loaded, tokenizer, _context(model.base, loaded), config["max_new_tokens"])
+    asked = Asked(loaded, tokenizer, _context(model.base, loaded), config["max_new_tokens"], partial(_warn, log))
     events.append(log, events.Phase(name="answering"))
     rows = _answer_all(job, asked, questions)
     if rows is None:
@@ -62,25 +65,6 @@ def work(job: Path) -> None:
     score = _score(job, config, rows) | {"data": data, "decoding": _decoding(config, model.bits, loaded.model)}
     scores.write(run, score)
     events.append(log, events.RunFinished(result={"job": job.name, "datasets": score["datasets"]}))
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """The two models on one load of weights, and how they are asked."""
-
-    loaded: BaseAndTuned
-    tokenizer: ChatTokenizer
-    context: int
-    new_tokens: int
-
-    def both(self, prompts: Sequence[list[int]]) -> Iterator[tuple[str, str]]:
-        """Return what base and tuned say to each prompt of one batch."""
-        room = min(self.new_tokens, self.context - max(map(len, prompts))) if self.context else self.new_tokens
-        if room < 1:  # such a prompt is alone in its batch
-            return iter([("", "")] * len(prompts))
-        with self.loaded.as_base():
-            before = answer(self.loaded.model, self.tokenizer, prompts, room)
-        return zip(before, answer(self.loaded.model, self.tokenizer, prompts, room), strict=True)
 
 
 def _context(base: Path, loaded: BaseAndTuned) -> int:
@@ -112,7 +96,7 @@ def _spread(count: int, limit: int | None) -> list[int]:
     return [number * count // wanted for number in range(wanted)]
 
 
-def _answer_all(job: Path, asked: _Asked, questions: Sequence[Question]) -> list[dict[str, Any]] | None:
+def _answer_all(job: Path, asked: Asked, questions: Sequence[Question]) -> list[dict[str, Any]] | None:
     """Let both answer batch by batch, write the answers down as they come, and return them; None when stopped."""
     log, started = job / "events.jsonl", time.monotonic()
     rows: list[dict[str, Any]] = []
@@ -136,6 +120,10 @@ def _answer_all(job: Path, asked: _Asked, questions: Sequence[Question]) -> list
     return rows
 
 
+def _warn(log: Path, found: Problem) -> None:
+    events.append(log, events.Warned(code=found.code, where=found.where, values=found.values))
+
+
 def _warn_of_long(log: Path, questions: Sequence[Question], context: int) -> None:
     long = [question for question in questions if len(question.prompt) >= context]
     for name in dict.fromkeys(question.dataset for question in long):
@@ -146,7 +134,7 @@ def _warn_of_long(log: Path, questions: Sequence[Question], context: int) -> Non
             "tokens": max(len(question.prompt) for question in mine),
             "context": context,
         }
-        events.append(log, events.Warned(code="evaluate.too_long", where=name, values=values))
+        _warn(log, problem("evaluate.too_long", name, **values))
 
 
 def _row(question: Question, base: str, tuned: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Loop:
         """
         if is_first():
             remove_unfinished(self._run.path / "checkpoints")
-        reason = self._take_steps()
+        reason = self._steps_or_save()
         self._say(events.Phase(name="saving"))
         best, patience = self._validations, self._run.settings.schedule.patience
         if best.worse_than_untrained:
@@ -91,6 +91,15 @@ class Loop:
                 "memory_bytes": peak_bytes(),
             },
         )
+
+    def _steps_or_save(self) -> Reason:
+        """Take the steps; where the memory is too small for one, save those before it."""
+        try:
+            return self._take_steps()
+        except RunError as error:
+            if self._step and error.problems[0].code in ("train.out_of_memory", "train.no_memory"):
+                self._checkpoint()
+            raise
 
     def _take_steps(self) -> Reason:
         settings, total = self._run.settings, self._trainer.total_steps

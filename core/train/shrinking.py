@@ -3,12 +3,7 @@
 The global batch stays what it is, so that nothing but rounding changes.
 """
 
-import gc
 from dataclasses import dataclass
-
-import torch
-
-_SAID = ("out of memory", "can't allocate memory", "cublas_status_alloc_failed", "not enough memory")
 
 
 @dataclass(frozen=True)
@@ -18,20 +13,6 @@ class Pieces:
     examples: int
     tokens: int
     checkpointing: bool
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether an error means that the device, or the machine, had no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)
-
-
-def free_memory() -> None:
-    """Give back what the step that failed has left behind."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def smaller(pieces: Pieces, examples: int, tokens: int, longest: int, checkpoints: bool) -> Pieces | None:

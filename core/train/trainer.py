@@ -16,6 +16,7 @@ from torch import nn
 
 from core.errors import RunError, problem
 from core.models.methods import TRAITS, virtual_tokens
+from core.models.out_of_memory import free_memory, is_out_of_memory
 from core.render.tokenizer import IGNORE_INDEX, Example
 from core.runs.events import MicroBatchChanged
 from core.settings import RunSettings
@@ -30,7 +31,7 @@ from core.train.noise import noise
 from core.train.optimizers import optimizer, param_groups
 from core.train.packing import group, pack
 from core.train.schedule import learning_rate
-from core.train.shrinking import Pieces, free_memory, is_out_of_memory, smaller
+from core.train.shrinking import Pieces, smaller
 
 
 @dataclass(frozen=True)
@@ -276,8 +277,10 @@ class Trainer:
         found = smaller(self.pieces, batch.examples, batch.most_tokens, self._longest, checkpoints)
         step = self._taken + 1
         if found is None:
-            values = {"step": step, "tokens": batch.most_tokens, "fits": self._went_through or "–"}
-            raise RunError(problem("train.out_of_memory", f"step {step}", **values))
+            if 0 < self._went_through < batch.most_tokens:
+                values = {"step": step, "tokens": batch.most_tokens, "fits": self._went_through}
+                raise RunError(problem("train.out_of_memory", f"step {step}", **values))
+            raise RunError(problem("train.no_memory", f"step {step}", step=step, tokens=batch.most_tokens))
         self._cut_into(found)
         self._tell(
             MicroBatchChanged(
