@@ -12,7 +12,7 @@ runs/2026-11-20_1432_starter/
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -120,8 +120,13 @@ def _is_run(run: Run) -> bool:
         return False
 
 
-def create(parent: Path, name: str, config: Mapping[str, Any]) -> Path:
-    """Make a job directory `parent/DATE_TIME_name` with its config and return it; a taken name gets a number."""
+def create(
+    parent: Path, name: str, config: Mapping[str, Any], bring: Callable[[Path], Mapping[str, Any]] = lambda _: {}
+) -> Path:
+    """Make a job directory `parent/DATE_TIME_name` with its config and return it; a taken name gets a number.
+
+    `bring` puts into it what the job needs there before it is a job, and returns what the config says of that.
+    """
     stem = f"{time.strftime('%Y-%m-%d_%H%M%S')}_{checked_name(name)}"
     for number in range(1, 1000):
         path = parent / (stem if number == 1 else f"{stem}_{number}")
@@ -131,7 +136,7 @@ def create(parent: Path, name: str, config: Mapping[str, Any]) -> Path:
         except FileExistsError:
             continue
     aside = path / "config.yaml.part"
-    aside.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    aside.write_text(yaml.safe_dump({**config, **bring(path)}, sort_keys=False, allow_unicode=True), encoding="utf-8")
     aside.replace(path / "config.yaml")
     return path
 

@@ -34,6 +34,7 @@ def names(value: Any) -> Any:
 class ModelSettings(Group):
     path: str = setting("data/starter", level="simple", min_length=1)
     add_chatml: bool = setting(False)
+    adapter: str = setting("", max_length=100)
 
 
 class DataSettings(Group):

@@ -15,7 +15,8 @@ from core.models.companions import write_companions
 from core.runs.directory import COMPLETE
 from core.runs.intact import seal
 from core.train.methods.method import Method
-from core.train.state import FILES, write_state
+from core.train.resume import FILES
+from core.train.state import write_state
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the share of it that a person has, the largest file
 _ASIDE = ".part"

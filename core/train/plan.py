@@ -17,7 +17,7 @@ from core.models.size import Size
 from core.progress import Progress, silent
 from core.prompts.store import PromptStore
 from core.settings import RunSettings
-from core.train import conflicts as conflicting
+from core.train import conflicts as conflicting, going_on
 from core.train.advice import advice
 from core.train.arithmetic import trained_parameters
 from core.train.batches import batches, steps_per_epoch, total_steps
@@ -173,9 +173,11 @@ def plan(workspace: Workspace, settings: RunSettings, progress: Progress = silen
             *conflicting.notes(settings, facts, here),
             *advice(settings, facts.size, data, steps, passes, identities),
             *_of_the_data(registry, settings, data),
+            *going_on.advice(workspace, settings, steps),
         ),
         problems=(
             *conflicting.conflicts(settings, facts, here),
+            *going_on.check(workspace, settings),
             *conflicting.schedule_conflicts(settings, steps, len(data.validation), interval),
         ),
     )

@@ -14,6 +14,7 @@ from core.progress import Progress, silent
 from core.prompts.store import PromptStore
 from core.runs.directory import Run, create
 from core.settings import RunSettings
+from core.train import going_on
 from core.train.conflicts import conflicts, model_facts
 from core.train.gate import admit
 from core.train.machine import machine
@@ -39,6 +40,10 @@ def prepare(workspace: Workspace, settings: RunSettings, progress: Progress = si
     name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
     planned = {"plan": expected.summary()} if expected else {}
     config = job_config(workspace, settings, "train") | planned | {"findings": findings}
+    if settings.model.adapter:
+        return Run(
+            create(workspace.runs, name, config, lambda run: {"continued": going_on.bring(workspace, settings, run)})
+        )
     return Run(create(workspace.runs, name, config))
 
 

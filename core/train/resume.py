@@ -22,7 +22,7 @@ from core.train.machine import machine
 from core.train.versions import versions
 from core.workspace import Workspace
 
-STATE = "training_state.json"
+STATE, TENSORS = FILES = "training_state.json", "training_state.safetensors"  # beside what is learnt, in a checkpoint
 _ENDED_EARLY = ("stopped", "lost", "failed")
 _FREE = ("checkpoint.", "log.", "name")  # settings that change nothing of what is learnt
 

@@ -11,10 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.train.resume import STATE
+from core.train.resume import STATE, TENSORS
 
-TENSORS = "training_state.safetensors"
-FILES = (STATE, TENSORS)
 _TENSOR = "tensor "  # stands before the name of a tensor where it is in the tree
 
 

@@ -31,6 +31,7 @@ from core.train.attached import attached_model
 from core.train.checkpoint import save
 from core.train.conflicts import model_facts, notes
 from core.train.examples import RunData, run_data
+from core.train.going_on import required
 from core.train.loop import Loop
 from core.train.machine import machine
 from core.train.memory import MOST_TOKENS, fitting
@@ -62,6 +63,8 @@ def work(job: Path) -> None:
     torch.manual_seed(run.settings.seed)
     facts, here = model_facts(model_folder), machine()
     model, groups = attached_model(model_folder, run.settings, spoken)
+    if (begun := required(run)) is not None:
+        method_of(run.settings).restore(model, begun)
     longest = virtual_tokens(run.settings) + max(
         int(each.lengths.max()) for each in (data.train, data.validation) if len(each)
     )
