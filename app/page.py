@@ -9,6 +9,7 @@ import gradio as gr
 from app.pages import chat, data, evaluate, merge, runs, train
 from app.pages.run_panel import update
 from app.parts import html, when
+from app.runs import rerun
 from app.studio import Studio, machine
 from core.wording import Translator, languages, words
 
@@ -90,8 +91,7 @@ def _refreshing(studio: Studio, pages: dict[str, Any], t: Translator) -> dict[st
                      [asked.run, asked.tests, asked.prompt, asked.headline]),
         "chat": (lambda values: chat.refresh(studio, talk, values, t), {talk.run}, [talk.run, *talk.state]),
         "merge": (lambda values: merge.refresh(studio, merged, values, t), {merged.run}, [merged.run, merged.proof]),
-        "runs": (lambda values: runs.listing(studio, listed, values[listed.chosen], None, t), {listed.chosen},
-                 listed.outputs),
+        "runs": (lambda values: runs.refresh(studio, listed, values, t), listed.inputs, listed.outputs),
     }  # fmt: skip
 
 
@@ -117,7 +117,29 @@ def _wire_onward(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, 
     def show(values: Mapping[Any, Any]) -> dict[Any, Any]:
         return {tabs: gr.Tabs(selected="train"), **update(studio, panel, values[listed.chosen], None, t, chosen=True)}
 
-    when(listed.show.click, show, {listed.chosen}, [tabs, *panel.outputs], notice, t)
+    when(listed.run.show.click, show, {listed.chosen}, [tabs, *panel.outputs], notice, t, reads=True)
+    _wire_again(studio, pages, tabs, notice, t)
+
+
+def _wire_again(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, t: Translator) -> None:
+    """Fill the Train form with the settings of the chosen run: to run it again, or to go on from its adapter."""
+    form, listed = pages["train"], pages["runs"]
+
+    def again(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        run = studio.run(values[listed.chosen] or "")
+        settings, minded = rerun.settings_of(studio, run)
+        said = t("runs.filled", name=run.name)
+        return {tabs: gr.Tabs(selected="train"), **form.fill(settings, said, minded)}
+
+    def go_on(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        run = studio.run(values[listed.chosen] or "")
+        settings, minded = rerun.continued(studio, run)
+        said = t("runs.filled_continued", name=run.name)
+        return {tabs: gr.Tabs(selected="train"), **form.fill(settings, said, minded)}
+
+    outputs = [tabs, *form.filling.outputs]
+    when(listed.run.rerun.click, again, {listed.chosen}, outputs, notice, t)
+    when(listed.run.continue_from.click, go_on, {listed.chosen}, outputs, notice, t)
 
 
 def _wire_load(

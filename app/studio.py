@@ -18,8 +18,10 @@ from core.chat.session import ChatSession
 from core.data.registry import Registry
 from core.models.folder import known_models
 from core.prompts.store import PromptStore
-from core.runs.directory import Run, find, listing
+from core.runs.directory import Run, find
 from core.runs.events import Event, Resumed, read_from, standing
+from core.runs.owner import Owner
+from core.runs.summary import Shelf
 from core.workspace import Workspace
 
 _LOGS = 64  # event logs kept in memory; the least recently watched is dropped and read again when wanted
@@ -37,10 +39,13 @@ class _Log:
 class Studio:
     """Holds nothing that is not on disk, but for loaded chat models; a restarted server loses only those."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, owner: Owner | None = None) -> None:
+        """`owner` is the right of this process to change the workspace; None where nobody shares it with others."""
         self.workspace = workspace
+        self.owner = owner
         self.registry = Registry(workspace)
         self.prompts = PromptStore(workspace)
+        self.shelf = Shelf(workspace)
         self._logs: OrderedDict[Path, _Log] = OrderedDict()
         self._stories: OrderedDict[Path, _Log] = OrderedDict()
         self._reading = threading.Lock()
@@ -84,7 +89,7 @@ class Studio:
 
     def runs(self) -> list[Run]:
         """Return all runs, newest first."""
-        return listing(self.workspace)
+        return self.shelf.runs()
 
     def run(self, name: str) -> Run:
         """Return a run by name.
@@ -122,6 +127,16 @@ class Studio:
                     self._chats[key] = session
             return session
 
+    def chats(self) -> list[ChatSession]:
+        """Return the models that are loaded."""
+        with self._chatting:
+            return [session for session in self._chats.values() if session.alive]
+
+    def end_chats(self) -> None:
+        """End all loaded models and give their memory back."""
+        for key in list(self._chats):
+            self.release_chat(key)
+
     def release_chat(self, key: str) -> None:
         """End a loaded model and give its memory back."""
         with self._chatting:
@@ -130,9 +145,10 @@ class Studio:
             session.close()
 
     def close(self) -> None:
-        """End all loaded models. Running jobs are left alone: they do not need the server."""
-        for key in list(self._chats):
-            self.release_chat(key)
+        """End what this process holds. Running jobs are left alone: they do not need the server."""
+        self.end_chats()
+        if self.owner is not None:
+            self.owner.give_up()
 
     @cached_property
     def graphics_card(self) -> str:

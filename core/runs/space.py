@@ -1,0 +1,91 @@
+"""What a run takes on the disk, and which of its checkpoints nobody needs any more."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import RunError, problem
+from core.runs import events, process
+from core.runs.directory import COMPLETE, Run
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bytes by what they are. `adapter` is what the training made: an adapter or a whole model."""
+
+    adapter: int
+    checkpoints: int
+    rest: int  # logs, scores, answers
+
+    @property
+    def total(self) -> int:
+        return self.adapter + self.checkpoints + self.rest
+
+
+def of(run: Path) -> Space:
+    """Return what a run takes. What vanishes while it is counted takes nothing."""
+    parts = {"final": 0, "checkpoints": 0}
+    whole = size(run, parts)
+    return Space(parts["final"], parts["checkpoints"], whole - sum(parts.values()))
+
+
+def size(folder: Path, parts: dict[str, int] | None = None) -> int:
+    """Return the bytes of the files under a folder, no links followed; `parts` gets those of the folders it names."""
+    total = 0
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    found = size(Path(entry.path))
+                    total += found
+                    if parts is not None and entry.name in parts:
+                        parts[entry.name] = found
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return total
+    return total
+
+
+def unneeded(run: Run) -> list[Path]:
+    """Return the checkpoints that are neither the last one, from which a run goes on, nor the best of the validation."""
+    saved = run.checkpoints()
+    told, _ = events.read_from(run.log)
+    validated = [each for each in events.standing(told) if isinstance(each, events.Validated) and each.step]
+    steps = {step_of(each) for each in saved}
+    best = min((each for each in validated if each.step in steps), key=lambda each: each.loss, default=None)
+    kept = {step_of(saved[-1])} if saved else set()
+    kept |= {best.step} if best else set()
+    return [each for each in saved if step_of(each) not in kept]
+
+
+def clean(run: Run) -> int:
+    """Remove the checkpoints that nobody needs and return the bytes that this freed.
+
+    Raises:
+        RunError: while the run is working or waiting, or is being evaluated or merged: these may read a checkpoint.
+    """
+    require_idle(run)
+    freed = 0
+    for checkpoint in unneeded(run):
+        freed += size(checkpoint)
+        (checkpoint / COMPLETE).unlink(missing_ok=True)  # killed half-way, it does not call itself complete
+        shutil.rmtree(checkpoint)
+    os.utime(run.path)  # so that whoever keeps what was known of the run looks again
+    return freed
+
+
+def require_idle(run: Run) -> None:
+    """Check that nothing works on the run or waits to.
+
+    Raises:
+        RunError: if something does.
+    """
+    jobs = (run.path, *run.jobs("evaluations"), *run.jobs("merges"))
+    if any(process.status(job) in ("running", "queued") for job in jobs):
+        raise RunError(problem("run.busy", run.name))
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))

@@ -1,0 +1,254 @@
+"""Open the bundle of a run that somebody else sent: nothing in it is believed before it was checked.
+
+It is unpacked into a folder of the workspace's cache, file by file and only what a bundle has, and becomes a run when all of
+it is sound. Such a run has no weights and cannot be resumed; it can be looked at, compared, and trained again.
+"""
+
+import hashlib
+import json
+import math
+import re
+import shutil
+import stat
+import types
+import uuid
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+
+from core.errors import Problem, RunError, SettingsError, problem
+from core.runs import events, notes, trash
+from core.runs.bundle import CONFIG_KEYS, FORMAT, SUFFIX
+from core.runs.directory import Run
+from core.settings import from_dict
+from core.wording import has
+from core.workspace import Workspace, is_name, slug
+
+MOST_FILES = 2_000
+MOST_BYTES = 500_000_000  # unpacked; chosen by us: the log of a million steps has 250 MB
+_MOST_YAML = 2_000_000
+_BOMB = 100  # times its size, from 10 MB on: text packs ten- to twentyfold
+_NAME = r"[\w][\w.\- ]{0,99}"
+_ALLOWED = re.compile(
+    rf"bundle\.json|config\.yaml|prompt\.txt|events\.jsonl|worker\.log|notes\.yaml|scores/{_NAME}\.json"
+    rf"|evaluations/{_NAME}/(config\.yaml|events\.jsonl|answers\.jsonl)"
+)
+_EVENTS: dict[str, Any] = {kind.event: kind for kind in get_args(events.Event)}
+
+
+def open_bundle(workspace: Workspace, file: Path) -> Run:
+    """Make a run of a bundle and return it; a name that is taken gets a number.
+
+    Raises:
+        RunError: if the file is not a bundle, or anything in it is not what a bundle has. Nothing was changed then.
+    """
+    folder = workspace.cache / "bundles" / uuid.uuid4().hex
+    folder.mkdir(parents=True)
+    try:
+        name = _unpacked(file, folder)
+        for place in sorted(folder.rglob("*")):
+            if place.is_file():
+                _check(place, place.relative_to(folder).as_posix(), file.name)
+        _settle(workspace, folder, file.name)
+        return Run(trash.move(folder, workspace.runs, name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpacked(file: Path, folder: Path) -> str:
+    """Unpack a bundle into a folder and return the name of its run."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check_list(archive, file)
+            for info in archive.infolist():
+                _unpack(archive, info, folder)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of this disk, not of the file
+            raise
+        raise RunError(problem("bundle.no_zip", file.name, reason=str(error)[:200])) from error
+    missing = [each for each in ("bundle.json", "config.yaml", "events.jsonl") if not (folder / each).exists()]
+    if missing:
+        raise RunError(problem("bundle.incomplete", file.name, missing=", ".join(missing)))
+    made = _json(folder / "bundle.json", file.name)
+    if made.get("format") != FORMAT:
+        raise RunError(problem("bundle.format", file.name, found=str(made.get("format"))[:20], known=FORMAT))
+    given = str(made.get("run", ""))
+    return given if is_name(given) and not given.endswith(".") else slug(file.name.removesuffix(SUFFIX))
+
+
+def _check_list(archive: zipfile.ZipFile, file: Path) -> None:
+    """Refuse what no bundle has, before anything is unpacked."""
+    entries = archive.infolist()
+    names = [each.filename for each in entries]
+    whole = sum(each.file_size for each in entries)
+    if len(entries) > MOST_FILES or whole > MOST_BYTES:
+        values = {"files": f"{len(entries):,}", "size": f"{whole / 1e6:,.0f}"}
+        limits = {"most_files": f"{MOST_FILES:,}", "most": f"{MOST_BYTES / 1e6:,.0f}"}
+        raise RunError(problem("bundle.too_large", file.name, **values, **limits))
+    packed = file.stat().st_size
+    if whole > 10_000_000 and whole > _BOMB * packed:
+        raise RunError(problem("bundle.bomb", file.name, packed=f"{packed / 1e6:.1f}", size=f"{whole / 1e6:,.0f}"))
+    for each in entries:
+        link = stat.S_IFMT(each.external_attr >> 16) not in (0, stat.S_IFREG)
+        if not _ALLOWED.fullmatch(each.filename) or link or each.flag_bits & 1 or names.count(each.filename) > 1:
+            raise RunError(problem("bundle.foreign_file", file.name, name=each.filename[:100]))
+
+
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
+    """Write one file. No more than the list said is ever read."""
+    target = folder / info.filename
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(info) as source, target.open("xb") as copy:
+        shutil.copyfileobj(source, copy)
+
+
+def _check(file: Path, place: str, bundle: str) -> None:
+    """Check one file for what will be read of it later."""
+    if place.endswith(".yaml"):
+        _yaml(file, place, bundle)
+    elif place.startswith("scores/"):
+        _require(_is_score(_json(file, bundle, place), file.stem), bundle, place)
+    elif place.endswith("answers.jsonl"):
+        _lines(file, place, bundle, lambda line: bool(line))
+    elif place.endswith("events.jsonl"):
+        _lines(file, place, bundle, _is_event)
+
+
+def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
+    """Write the config anew with the keys that a run has, and the mark of a run that came from elsewhere."""
+    config = _yaml(folder / "config.yaml", "config.yaml", bundle)
+    data, model, prompt = config.get("data"), config.get("model"), config.get("prompt")
+    sound = (
+        isinstance(data, list)
+        and all(isinstance(each, dict) and _texts(each, "name", "sha1") for each in data)
+        and isinstance(model, dict)
+        and _texts(model, "path")
+        and isinstance(prompt, dict)
+        and _is_prompt(prompt)
+        and config.get("kind") == "train"
+        and all(isinstance(config.get(key, {}), dict) for key in ("versions", "plan", "continued", "settings"))
+    )
+    _require(sound, bundle, "config.yaml")
+    try:
+        settings = from_dict(config.get("settings") or {})
+    except SettingsError as error:
+        raise RunError(problem("bundle.settings", bundle), *error.problems) from error
+    made = _json(folder / "bundle.json", bundle)
+    kept = {key: config[key] for key in CONFIG_KEYS if key in config}
+    kept["created"] = str(config.get("created", ""))[:40]
+    kept |= {"settings": settings.model_dump(mode="json"), "workspace": str(workspace.root), "allow": []}
+    kept |= {"elsewhere": {"run": str(made.get("run", ""))[:100], "made": str(made.get("made", ""))[:40]}}
+    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    if (folder / notes.FILE).exists():
+        notes.write(folder, notes.read(folder))
+    for extra in ("bundle.json", "prompt.txt"):
+        (folder / extra).unlink(missing_ok=True)
+
+
+def _yaml(file: Path, place: str, bundle: str) -> dict[str, Any]:
+    """Return a YAML file's mapping. References are refused: with them a few lines can stand for terabytes."""
+    try:
+        _require(file.stat().st_size <= _MOST_YAML, bundle, place)
+        text = file.read_text(encoding="utf-8")
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        _require(not any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text, Loader=loader)), bundle, place)
+        values = yaml.load(text, Loader=loader)  # noqa: S506  (it is a safe one)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise RunError(problem("bundle.broken", bundle, place=place)) from error
+    _require(isinstance(values, dict), bundle, place)
+    return dict(values)
+
+
+def _json(file: Path, bundle: str, place: str = "bundle.json") -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RunError(problem("bundle.broken", bundle, place=place)) from error
+    _require(isinstance(values, dict), bundle, place)
+    return dict(values)
+
+
+def _lines(file: Path, place: str, bundle: str, sound: Callable[[dict[str, Any]], bool]) -> None:
+    """Check every line of a JSONL file; one that a full disk cut off is passed over, as everywhere."""
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                values = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            _require(isinstance(values, dict) and sound(values), bundle, f"{place}:{number}")
+
+
+def _is_event(values: dict[str, Any]) -> bool:
+    """Tell whether an event has its fields, of their kinds, and words. Kinds of a newer studio are passed over, as always."""
+    kind = _EVENTS.get(str(values.get("event")))
+    if kind is None:
+        return isinstance(values.get("event"), str)
+    for name, each in kind.__dataclass_fields__.items():
+        if name in values and not _fits(values[name], each.type):
+            return False
+        if name not in values and each.default is each.default_factory:  # both missing: no event is without it
+            return False
+    match values["event"]:
+        case "training_ended":
+            return has(f"outcome.{values['reason']}")
+        case "warned":
+            return _has_words(values | {"event": None})
+        case "run_failed":
+            return all(isinstance(each, dict) and _has_words(each) for each in values["problems"])
+    return True
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is types.UnionType:
+        return any(_fits(value, each) for each in get_args(kind))
+    if get_origin(kind) is dict:
+        return isinstance(value, dict) and all(_fits(each, get_args(kind)[1]) for each in value.values())
+    if kind is float:
+        return isinstance(value, int | float)
+    return kind is Any or isinstance(value, get_origin(kind) or kind)
+
+
+def _has_words(values: dict[str, Any]) -> bool:
+    """Tell whether a problem can be told: its code has words, and its values fill their blanks."""
+    code, where, blanks = values.get("code"), values.get("where", ""), values.get("values", {})
+    if not isinstance(code, str) or not isinstance(where, str) or not isinstance(blanks, dict):
+        return False
+    try:
+        return bool(Problem(code, where, blanks).sentences())
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return False
+
+
+def _is_score(values: dict[str, Any], stem: str) -> bool:
+    found = values.get("datasets")
+    if values.get("job") != stem or not isinstance(values.get("created"), str) or not isinstance(found, dict):
+        return False
+    sides = [
+        each.get(side) if isinstance(each, dict) else None for each in found.values() for side in ("base", "tuned")
+    ]
+    return all(isinstance(side, dict) and "right" in side and all(map(_is_number, side.values())) for side in sides)
+
+
+def _is_prompt(values: dict[str, Any]) -> bool:
+    text, named = values.get("text"), _texts(values, "name", "sha256") and isinstance(values.get("version"), int)
+    if text is None:
+        return named
+    return named and isinstance(text, str) and hashlib.sha256(text.encode()).hexdigest() == values["sha256"]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _texts(values: dict[str, Any], *keys: str) -> bool:
+    return all(isinstance(values.get(key), str) for key in keys)
+
+
+def _require(sound: bool, bundle: str, place: str) -> None:
+    if not sound:
+        raise RunError(problem("bundle.broken", bundle, place=place))
