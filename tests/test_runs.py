@@ -199,3 +199,42 @@ def test_a_worker_that_cannot_start_is_not_called_killed(tmp_path, monkeypatch):
     supervisor.launch(path, "core.no_such_worker").join()
     assert process.status(path) == "lost"
     assert "left with code 1" in lost(path).say()
+
+
+def finished(step):
+    return events.StepFinished(step=step, epoch=0.1, loss=1.0, learning_rate=1.0, grad_norm=1.0, tokens=1,
+                               tokens_per_second=1.0, seconds_left=1.0)  # fmt: skip
+
+
+def test_a_run_that_goes_on_takes_back_the_steps_after_its_checkpoint_and_its_end():
+    told = [
+        events.Phase(name="training"), events.Validated(step=0, loss=9.0), finished(1), finished(2),
+        events.CheckpointSaved(step=2, path="checkpoints/step-000002"), finished(3), events.Validated(step=3, loss=8.0),
+        events.RunStopped(step=3), events.Resumed(step=2), finished(3), finished(4),
+    ]  # fmt: skip
+    assert events.standing(told) == [*told[:5], *told[8:]]
+    again = [*told, events.Resumed(step=0), events.Validated(step=0, loss=9.0), finished(1)]
+    assert events.standing(again) == [told[0], told[8], *again[-3:]]
+
+
+def test_a_job_that_goes_on_is_running_although_its_log_ends_with_an_end(tmp_path):
+    events.append(tmp_path / "events.jsonl", events.RunStopped(step=3))
+    assert process.status(tmp_path) == "stopped"
+    (tmp_path / process.QUEUED).touch()
+    assert process.status(tmp_path) == "queued"
+    (tmp_path / process.QUEUED).unlink()
+    assert process.status(tmp_path) == "stopped"
+    process.note_process(tmp_path, os.getpid())
+    assert process.status(tmp_path) == "running"
+    noted = (tmp_path / "worker.pid").read_text()
+    (tmp_path / "worker.pid").write_text(noted.replace(str(os.getpid()), "1", 1))
+    assert process.status(tmp_path) == "lost"
+    events.append(tmp_path / "events.jsonl", events.Resumed(step=2))
+    assert process.status(tmp_path) == "lost"
+
+
+def test_a_second_note_of_the_same_process_does_not_make_its_end_look_old(tmp_path):
+    process.note_process(tmp_path, os.getpid())
+    events.append(tmp_path / "events.jsonl", events.RunFinished())
+    process.note_process(tmp_path, os.getpid())
+    assert process.status(tmp_path) == "finished"

@@ -9,13 +9,12 @@ from core.runs import events, process, supervisor
 from core.runs.directory import Run
 
 
-def follow(job: Path, seconds: float = 0.2) -> Iterator[events.Event]:
-    """Yield the events of a job as they come, until its worker has ended.
+def follow(job: Path, seconds: float = 0.2, offset: int = 0) -> Iterator[events.Event]:
+    """Yield the events of a job as they come, from a byte of its log on, until its worker has ended.
 
     Raises:
         RunError: if the job failed, with its problems, or if its worker was lost.
     """
-    offset = 0
     while True:
         state = process.status(job)
         seen, offset = events.read_from(job / "events.jsonl", offset)

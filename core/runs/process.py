@@ -112,11 +112,14 @@ def spawn(job: Path, module: str, before: Sequence[str] = (), **environment: str
 
 
 def note_process(job: Path, pid: int) -> None:
-    """Write down which process works on a job; whoever started it does so, and the worker itself, lest one is killed."""
-    if worker_pid(job) == pid:  # the other was first; writing again would make the file newer than what the worker told
+    """Write down which process works on a job, and how long its log was before that one told anything.
+
+    Whoever started it does so, and the worker itself, lest one is killed; who is second changes nothing.
+    """
+    if worker_pid(job) == pid:
         return
     aside = job / f"worker.pid.{os.getpid()}"
-    aside.write_text(identity(pid))
+    aside.write_text(f"{identity(pid)} {_log_bytes(job)}")
     aside.replace(job / "worker.pid")
 
 
@@ -147,7 +150,7 @@ def identity(pid: int) -> str:
 
 def living(told: str) -> int | None:
     """Return the process id of an `identity` while that process runs, else None."""
-    pid, _, started = told.partition(" ")
+    pid, started, *_ = [*told.split(" "), ""]
     now = _started(int(pid))
     # Start times are computed from the boot time, which a clock correction may move by a second.
     return int(pid) if now and started and abs(float(now) - float(started)) < 2 else None
@@ -170,11 +173,17 @@ def status(job: Path) -> Status:
 
 
 def _started_since(job: Path) -> bool:
-    """Tell whether a worker was started after the last event: the end that it tells is that of the one before."""
+    """Tell whether a worker was started after the last event: the end that this tells is that of the one before."""
     try:
-        return (job / "worker.pid").stat().st_mtime_ns > (job / "events.jsonl").stat().st_mtime_ns
+        noted = (job / "worker.pid").read_text().split(" ")
     except FileNotFoundError:  # of another studio
         return False
+    return len(noted) == 3 and int(noted[2]) == _log_bytes(job)
+
+
+def _log_bytes(job: Path) -> int:
+    log = job / "events.jsonl"
+    return log.stat().st_size if log.exists() else 0
 
 
 def last_event(job: Path) -> events.Event | None:

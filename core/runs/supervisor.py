@@ -60,7 +60,7 @@ def _supervise(job: Path, child: subprocess.Popen[bytes]) -> threading.Thread:
         with contextlib.suppress(FileNotFoundError):  # the job was deleted meanwhile
             mark = job / process.QUEUED
             if mark.exists() and not _was(job, child.pid):  # it died before it could begin: it would do so again
-                (job / "worker.pid").write_text(f"{child.pid} ")
+                process.note_process(job, child.pid)
                 mark.unlink()
             if _was(job, child.pid):
                 (job / "worker.exit").write_text(str(code))
