@@ -10,7 +10,7 @@ run: setup
 	$(BIN)/studio ui --port $(PORT)
 
 test: setup-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -37,6 +37,6 @@ def lost(job: Path) -> Problem:
     saved = [each.name for each in Run(job).checkpoints()]
     values = {
         "signal": -code if code is not None and code < 0 else "?",
-        "saved": saved[-1].removeprefix("step-") if saved else "",
+        "saved": int(saved[-1].removeprefix("step-")) if saved else "",
     }
     return problem("run.lost_with_checkpoint" if saved else "run.lost", job.name, **values)
