@@ -66,6 +66,8 @@ def rows(
         ]
         for run in runs
     ]
+    # On a narrow screen a row is a card, whose lines have two sides: the heading and one cell.
+    cells = [[f"<div>{cell}</div>" for cell in row] for row in cells]
     return table(headers, cells, caption=t("tab.runs"), numbers=(5, 6, 8))
 
 

@@ -1,40 +1,52 @@
-"""`studio runs …`: what was trained, and how it stands."""
+"""`studio runs list, show, stop, delete`: what was trained, and how it stands; `runs_keep` has the rest."""
 
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from core.commands import runs_keep
 from core.commands.shared import WORKSPACE, JsonOption, WorkspaceOption, answer, command, open_workspace, translator
 from core.errors import SettingsError, problem
 from core.evaluate.scores import read
-from core.runs import directory, events, process
+from core.runs import directory, process
+from core.runs.summary import Shelf, Summary
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(runs_keep.app)
 
 
-def _row(run: directory.Run) -> dict[str, Any]:
-    seen, _ = events.read_from(run.log)
-    steps = [event for event in seen if isinstance(event, events.StepFinished)]
-    started = next((event for event in seen if isinstance(event, events.RunStarted)), None)
+def _row(run: directory.Run, summary: Summary) -> dict[str, Any]:
     adapter = run.adapter()
     return {
         "run": run.name,
-        "status": run.status,
-        "step": steps[-1].step if steps else 0,
-        "total_steps": started.total_steps if started else None,
-        "loss": round(steps[-1].loss, 4) if steps else None,
+        "status": summary.status,
+        "step": summary.step,
+        "total_steps": summary.total_steps or None,
+        "loss": None if summary.loss is None else round(summary.loss, 4),
         "adapter": str(adapter.relative_to(run.path)) if adapter else None,
+        "tags": list(summary.tags),
+        "note": summary.note,
+        "archived": summary.archived,
+        "elsewhere": summary.elsewhere,
+        "bytes": summary.bytes,
     }
 
 
 @app.command("list")
 @command
-def list_runs(workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption = False) -> None:
+def list_runs(
+    workspace: WorkspaceOption = WORKSPACE,
+    search: Annotated[str, typer.Option(help="Part of a name, data set, prompt, tag or note.")] = "",
+    archived: Annotated[bool, typer.Option("--archived", help="List archived runs only.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """List the runs, newest first."""
-    t = translator()
-    rows = [_row(run) for run in directory.listing(open_workspace(workspace))]
-    lines = [f"{row['run']}  {t('status.' + row['status'])}  {row['step']}/{row['total_steps'] or '?'}" for row in rows]
+    t, place = translator(), open_workspace(workspace)
+    found = [each for each in Shelf(place).look()[0] if each.archived == archived and each.matches(search)]
+    rows = [_row(directory.Run(place.runs / each.name), each) for each in found]
+    lines = [f"{row['run']}  {t('status.' + row['status'])}  {row['step']}/{row['total_steps'] or '?'}"
+             f"  {', '.join(row['tags'])}".rstrip() for row in rows]  # fmt: skip
     answer({"runs": rows}, as_json, "\n".join(lines) or t("cli.none_yet"))
 
 
@@ -42,10 +54,11 @@ def list_runs(workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption = Fals
 @command
 def show(run: str, workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption = False) -> None:
     """Show one run: status, settings, prompt, data and scores."""
-    found = directory.find(open_workspace(workspace), run)
+    place = open_workspace(workspace)
+    found = directory.find(place, run)
     config = found.config
     values = {
-        **_row(found),
+        **_row(found, next(each for each in Shelf(place).look()[0] if each.name == found.name)),
         "settings": config["settings"],
         "prompt": config["prompt"],
         "data": config["data"],
