@@ -117,7 +117,7 @@ def _take_back(digest: Digest, step: int) -> None:
 def _point(event: dict[str, Any]) -> list[float] | None:
     step, loss = event.get("step"), event.get("loss")
     sound = isinstance(step, int) and isinstance(loss, int | float) and math.isfinite(loss)
-    return [step, float(f"{loss:.5g}")] if sound else None  # type: ignore[list-item]
+    return [step, round(float(loss), 5)] if sound else None  # type: ignore[list-item]
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
