@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             language=options.lang,
             password=os.environ.pop("STUDIO_PASSWORD", ""),
             open_browser=options.open,
+            take_over=options.take_over,
         )
     except StudioError as error:
         print(error.say(options.lang or _terminal_language()), file=sys.stderr)
@@ -46,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=7860)
     parser.add_argument("--allow", type=Path, action="append", default=[], metavar="DIR", help="further folder to read")
     parser.add_argument("--lang", choices=languages(), default=None, help="language of the page that / opens")
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="become the one that may write, where another studio has the workspace open",
+    )
     parser.add_argument("--open", action="store_true", help="open a browser when the page answers")
     return parser
 

@@ -22,28 +22,34 @@ _CHOICES = ("model.path", "data.train", "data.test")  # dropdowns whose choices 
 
 @dataclass(frozen=True)
 class Filling:
-    """What is filled. `told` is the line above the form that says from where it was filled."""
+    """What is filled. `told` is the line above the form that says from where it was filled.
+
+    `editing` holds the name of a waiting run whose place the next one takes, "" when the form starts a run of its own.
+    """
 
     controls: Controls
     prompt: PromptCard
     chooser: PresetChooser
     told: Any
+    editing: Any
 
     @property
     def outputs(self) -> list[Any]:
         card = self.prompt
         parts = [card.text, card.save_as, self.chooser.choice, self.chooser.why, self.chooser.before, self.chooser.undo]
-        return [*self.controls.values(), *parts, self.told]
+        return [*self.controls.values(), *parts, self.told, self.editing]
 
 
 def fill(
-    studio: Studio, filling: Filling, settings: RunSettings, t: Translator, said: str = "", minded: Iterable[Problem] = ()
+    studio: Studio, filling: Filling, settings: RunSettings, t: Translator, said: str = "", minded: Iterable[Problem] = (),
+    editing: str = "",
 ) -> dict[Any, Any]:  # fmt: skip
     """Return the updates that make the form show these settings.
 
     Args:
         said: a line that stands above the form, such as where the settings are from.
         minded: what to mind about them, told under that line.
+        editing: the waiting run that they are from, which a start replaces.
     """
     controls = filling.controls
     updates = {component: gr.update(value=shown(settings, path)) for path, component in controls.items()}
@@ -57,6 +63,7 @@ def fill(
         **prompt_card.fill(studio, filling.prompt, settings.prompt, t),
         **_no_preset(filling.chooser),
         filling.told: line,
+        filling.editing: editing,
     }
 
 

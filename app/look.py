@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 STYLE = Path(__file__).parent / "style.css"
-SCRIPT = Path(__file__).parent / "page.js"
+SCRIPTS = tuple(Path(__file__).parent / f"{name}.js" for name in ("page", "standing"))
 ICON = Path(__file__).parent / "favicon.svg"
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei",
          "Noto Sans CJK SC", "Noto Sans SC", "sans-serif")  # fmt: skip
@@ -71,5 +71,6 @@ def theme() -> Any:
 
 
 def head(language: str) -> str:
-    """Return what goes into the head of a page: the script, told the page's language."""
-    return f"<script>window.studioLanguage = {language!r};\n{SCRIPT.read_text(encoding='utf-8')}</script>"
+    """Return what goes into the head of a page: the scripts, told the page's language."""
+    scripts = "\n".join(each.read_text(encoding="utf-8") for each in SCRIPTS)
+    return f"<script>window.studioLanguage = {language!r};\n{scripts}</script>"

@@ -6,6 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+from app import standing
+from app.owner_guard import pages_of
 from app.pages import chat, data, evaluate, merge, runs, train
 from app.pages.run_panel import update
 from app.parts import html, when
@@ -20,19 +22,26 @@ FIRST = "train"
 def build(studio: Studio, language: str) -> gr.Blocks:
     """Return the page of a language."""
     t = words(language)
-    with gr.Blocks(
-        title=t("page.title"), analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True
-    ) as blocks:
+    with (
+        pages_of(studio.owner),
+        gr.Blocks(
+            title=t("page.title"), analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True
+        ) as blocks,
+    ):
         header = html("header", _header(studio, t))
         notice = html("page-notice")
+        standing.build(studio, notice, t)
         with gr.Tabs(selected=FIRST, elem_id="tabs") as tabs:
             pages: dict[str, Any] = {}
             shown: dict[str, Any] = {}
             for name, module in zip(TABS, (data, train, evaluate, chat, merge, runs), strict=True):
                 with gr.Tab(t(f"tab.{name}"), id=name, elem_id=f"tab-{name}") as shown[name]:
+                    if name == "runs":
+                        queued = standing.build_queue(studio, t)
                     pages[name] = module.build(studio, t)
         _wire_tabs(studio, pages, shown, notice, t)
         _wire_onward(studio, pages, tabs, notice, t)
+        standing.wire_edit(studio, queued, tabs, pages["train"], t)
         _wire_load(studio, blocks, pages, header, notice, t)
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks
@@ -52,7 +61,8 @@ def _header(studio: Studio, t: Translator) -> str:
         f'<header class="studio-header"><h1>{escape(t("page.title"))}</h1>'
         f'<span class="badge" title="{escape(str(studio.workspace.root))}">{escape(t("header.workspace"))} '
         f"<b>{escape(studio.workspace.root.name or str(studio.workspace.root))}</b></span>"
-        f'<span class="badge" id="device">{escape(badge)}</span><span class="space"></span>'
+        f'<span class="badge" id="device">{escape(badge)}</span>'
+        '<span class="badge" id="doing" role="status" hidden></span><span class="space"></span>'
         f'<nav aria-label="{escape(t("header.language"))}">{links}</nav>'
         f'<button type="button" id="theme-toggle" class="small">{escape(t("header.theme"))}</button></header>'
     )
@@ -110,7 +120,7 @@ def _wire_onward(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, 
             choices = [(each, prefix + each) for each in names]
             return {tabs: gr.Tabs(selected=name), target: gr.update(choices=choices, value=prefix + run.name)}
 
-        when(button.click, _positional(carry), {panel.run}, [tabs, target], notice, t)
+        when(button.click, _positional(carry), {panel.run}, [tabs, target], notice, t, reads=True)
 
     listed = pages["runs"]
 

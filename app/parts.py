@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.notices import Handler, guarded
+from app.owner_guard import only_reads, refusing
 from core.wording import Translator
 
 # A table's buttons carry data-pick; a click on one becomes an event with that value.
@@ -41,8 +42,11 @@ def when(
 ) -> Any:  # fmt: skip
     """Wire events to a handler that gets one dict of component -> value and returns one of component -> update.
 
-    Errors go to `panel`. Events of one visitor never wait for another's, and are not part of a public API.
+    Errors go to `panel`. Events of one visitor never wait for another's, and are not part of a public API. Clicks, uploads
+    and the like are refused where this server may only look, unless `reads=True` says that the handler changes nothing on
+    disk.
     """
+    function = refusing(function, options.pop("reads", only_reads(triggers)))
     settings = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden", **options}
     toast = settings.pop("toast", True)
     return gr.on(

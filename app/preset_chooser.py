@@ -63,7 +63,7 @@ def wire(chooser: PresetChooser, controls: Controls, t: Translator) -> None:
     outputs = [chooser.why, chooser.before, chooser.undo, *controls.values()]
     # An input event comes twice, on choosing and on leaving: the second would take filled-in values for the person's own.
     when(chooser.choice.select, choose, inputs, outputs, chooser.notice, t)
-    when(chooser.undo.click, undo, inputs, [chooser.choice, *outputs], chooser.notice, t)
+    when(chooser.undo.click, undo, inputs, [chooser.choice, *outputs], chooser.notice, t, reads=True)
 
 
 def _shown(path: str, setting: Any) -> Any:

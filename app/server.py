@@ -6,6 +6,7 @@ before anything else is built, so that a taken port is told at once, and it is p
 
 import ipaddress
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -16,10 +17,12 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 
-from app import look, page
+from app import look, page, standing
+from app.background import Background
 from app.gate import Gate
 from app.studio import Studio
 from core.errors import PathError, ResourceError, problem
+from core.runs.owner import Owner
 from core.wording import languages, words
 from core.workspace import Workspace
 
@@ -49,6 +52,11 @@ def create_app(
     @app.get("/healthz")
     def health() -> JSONResponse:
         return JSONResponse({"status": "ok"})
+
+    @app.get("/standing/{code}")
+    def stands(code: str, queue: bool = False) -> JSONResponse:
+        known = code if code in languages() else languages()[0]
+        return JSONResponse(standing.told(studio, words(known), queue), headers={"cache-control": "no-store"})
 
     for code in languages():
         blocks = page.build(studio, code)
@@ -94,8 +102,11 @@ def serve(
     language: str | None = None,
     password: str = "",
     open_browser: bool = False,
+    take_over: bool = False,
 ) -> None:
     """Serve the studio until it is interrupted.
+
+    A workspace that another server has open is only shown, unless `take_over` asks that server to give it up.
 
     Raises:
         PathError: if `host` is beyond this machine and no password is set.
@@ -105,12 +116,24 @@ def serve(
         raise PathError(problem("port.no_password", host))
     listening = _bind(host, port)
     try:
-        studio = Studio(workspace)
-        app = create_app(studio, hosts=_hosts(host), language=language, password=password)
+        t = words(language or "en")
         address = f"http://{_shown(host)}:{port}/"
+        owner = Owner(workspace, address)
+        studio = Studio(workspace, owner)
+        if not owner.take() and take_over:
+            _take_over(owner, language or "en")
+        app = create_app(studio, hosts=_hosts(host), language=language, password=password)
+
+        def told(writes: bool) -> None:
+            print(t("server.writes_again" if writes else "server.taken_over", address=owner.where()), flush=True)
+
+        background = Background(studio, told)
 
         def ready() -> None:
-            print(words(language or "en")("server.ready", address=address), flush=True)
+            print(t("server.ready", address=address), flush=True)
+            if not owner.writes:
+                print(t("server.read_only", address=owner.where()), flush=True)
+            background.start()
             if open_browser:
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
@@ -118,9 +141,18 @@ def serve(
         try:
             _Server(config, ready).run(sockets=[listening])
         finally:
+            background.stop()
             studio.close()
     finally:
         listening.close()
+
+
+def _take_over(owner: Owner, language: str) -> None:
+    """Take the workspace from the server that has it; one that does not answer keeps it, and this one only looks."""
+    try:
+        owner.take_over()
+    except ResourceError as error:
+        print(error.say(language), file=sys.stderr, flush=True)
 
 
 def is_loopback(host: str) -> bool:

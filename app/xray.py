@@ -130,8 +130,8 @@ def _wire(studio: Studio, panel: XRayPanel, t: Translator) -> None:
     changed = [each.change for each in panel.inputs]
     when(changed, draw, panel.inputs, [panel.shown], panel.notice, t, toast=False, trigger_mode="always_last")
     walking = {panel.target, panel.row}
-    when(panel.back.click, lambda values: turn(values, -1), walking, [panel.row], panel.notice, t)
-    when(panel.onward.click, lambda values: turn(values, 1), walking, [panel.row], panel.notice, t)
+    when(panel.back.click, lambda values: turn(values, -1), walking, [panel.row], panel.notice, t, reads=True)
+    when(panel.onward.click, lambda values: turn(values, 1), walking, [panel.row], panel.notice, t, reads=True)
 
 
 def picture(studio: Studio, name: str, number: int, view: View, other: View, t: Translator) -> str:

@@ -288,7 +288,7 @@ def test_killed_at_any_moment_nobody_loses_a_job_and_none_starts_twice(workspace
     assert [process.status(job) for job in jobs] == ["finished"] * 16
     assert [(job / "started").read_text() for job in jobs] == ["-\n"] * 16
     assert killed > 5
-    assert queue.look(workspace) == queue.Queue()
+    until(lambda: queue.look(workspace) == queue.Queue())
 
 
 def _was_added(workspace, job, known):

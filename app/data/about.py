@@ -79,9 +79,9 @@ def wire(stage: Stage, section: AboutSection) -> None:
 
     typed = {*stage.inputs, section.name, section.description}
     when(section.save.click, save, typed, stage.outputs, stage.notice, t)
-    when(section.remove.click, ask, stage.inputs, section.outputs, stage.notice, t)
+    when(section.remove.click, ask, stage.inputs, section.outputs, stage.notice, t, reads=True)
     when(section.yes.click, remove, stage.inputs, stage.outputs, stage.notice, t)
-    when(section.no.click, no, stage.inputs, section.outputs, stage.notice, t)
+    when(section.no.click, no, stage.inputs, section.outputs, stage.notice, t, reads=True)
 
 
 def show(stage: Stage, section: AboutSection, entry: DatasetEntry) -> dict[Any, Any]:

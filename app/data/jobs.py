@@ -11,15 +11,15 @@ from typing import Any
 
 import gradio as gr
 
-from app import jobs
+from app import jobs, turns
 from app.notices import done
-from app.parts import html, when
+from app.parts import html, pill, when
 from app.studio import Studio
 from core.amounts import bytes_of
 from core.curate import jobs as curate
 from core.duration import spoken
 from core.errors import Problem
-from core.runs import events, process, supervisor
+from core.runs import events, process, queue
 from core.runs.directory import read_config
 from core.wording import Translator
 
@@ -66,12 +66,17 @@ def build(studio: Studio, place: str, tasks: Sequence[str], notice: Any, t: Tran
 
     def stop(values: Mapping[Any, Any]) -> dict[Any, Any]:
         job = _folder(studio, values[panel.job])
-        if job is not None:
-            process.ask_to_stop(job)
-            done(t("data.job.stopping"), t("language.code"))
+        if job is None:
+            return {panel.cancel: gr.update(interactive=False)}
+        if queue.place(studio.workspace, job) is not None:
+            queue.cancel(studio.workspace, job)
+            done(t("data.job.cancelled"), t("language.code"))
+            return look(studio, panel, job.name, t).updates
+        process.ask_to_stop(job)
+        done(t("data.job.stopping"), t("language.code"))
         return {panel.cancel: gr.update(interactive=False)}
 
-    when(cancel.click, stop, {panel.job}, [panel.cancel], notice, t)
+    when(cancel.click, stop, {panel.job}, panel.outputs, notice, t)
     return panel
 
 
@@ -82,7 +87,7 @@ def start(studio: Studio, panel: JobPanel, task: str, t: Translator, **values: A
         StudioError: if what it needs is not there.
     """
     job = curate.submit(studio.workspace, task, **values)
-    supervisor.launch(job, "core.curate.worker")
+    turns.submit(studio, job, "core.curate.worker")
     return {**look(studio, panel, job.name, t).updates, panel.ending: ""}
 
 
@@ -172,7 +177,7 @@ def _running(studio: Studio, tasks: tuple[str, ...]) -> Path | None:
 
 
 def _runs(job: Path) -> bool:
-    return process.status(job) == "running"
+    return (job / process.QUEUED).exists() or process.status(job) == "running"
 
 
 def _phase(seen: jobs.Seen) -> str:
@@ -183,7 +188,9 @@ def _status(seen: jobs.Seen, t: Translator, stopping: bool) -> str:
     """Return what the job is doing; it is asked to stop at the next moment that leaves everything as it was."""
     phase = _phase(seen)
     doing = t("data.job.stopping") if stopping else t(f"phase.{phase}") if phase else t("job.starting")
-    return f'<p class="status"><span class="pill running">{escape(t("status.running"))}</span> {escape(doing)}</p>'
+    if seen.status == "queued" and not stopping:
+        doing = t("queue.next")
+    return f'<p class="status">{pill(seen.status, t)} {escape(doing)}</p>'
 
 
 def _bar(seen: jobs.Seen, t: Translator) -> str:

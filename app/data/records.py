@@ -59,9 +59,9 @@ def wire(stage: Stage, section: RecordsSection) -> None:
         return show(stage, section, entry, _number(values[section.goto]) - 1)
 
     inputs = {stage.chosen, section.first, section.goto}
-    when(section.back.click, lambda values: turn(values, -PAGE), inputs, section.outputs, stage.notice, t)
-    when(section.onward.click, lambda values: turn(values, PAGE), inputs, section.outputs, stage.notice, t)
-    when(section.goto.submit, go, inputs, section.outputs, stage.notice, t)
+    when(section.back.click, lambda values: turn(values, -PAGE), inputs, section.outputs, stage.notice, t, reads=True)
+    when(section.onward.click, lambda values: turn(values, PAGE), inputs, section.outputs, stage.notice, t, reads=True)
+    when(section.goto.submit, go, inputs, section.outputs, stage.notice, t, reads=True)
 
 
 def show(stage: Stage, section: RecordsSection, entry: DatasetEntry, first: int = 0) -> dict[Any, Any]:

@@ -91,9 +91,10 @@ def build(studio: Studio, t: Translator) -> ChatPage:
 
     inputs = {page.run, page.message, page.system, page.which, page.turns, *page.sampling.values()}
     streamed = [page.message, page.turns, page.stop, *page.panes.values()]
-    when([page.send.click, page.message.submit], send, inputs, streamed, page.notice, t, concurrency_limit=_AT_ONCE)
-    when(page.stop.click, stop, {page.run}, [page.stop], page.notice, t)
-    when(page.clear.click, clear, {page.run}, [page.turns, *page.panes.values()], page.notice, t)
+    asked = [page.send.click, page.message.submit]
+    when(asked, send, inputs, streamed, page.notice, t, concurrency_limit=_AT_ONCE, reads=True)
+    when(page.stop.click, stop, {page.run}, [page.stop], page.notice, t, reads=True)
+    when(page.clear.click, clear, {page.run}, [page.turns, *page.panes.values()], page.notice, t, reads=True)
     when(
         page.exact_button.click,
         exact,
@@ -101,6 +102,7 @@ def build(studio: Studio, t: Translator) -> ChatPage:
         [page.exact],
         page.notice,
         t,
+        reads=True,
     )
     return page
 
@@ -205,7 +207,7 @@ def _wire_model(studio: Studio, page: ChatPage, t: Translator) -> None:
         trigger_mode="always_last",
     )
     when(page.load.click, load, {page.run}, page.state, page.notice, t)
-    when(page.release.click, release, {page.run}, page.state, page.notice, t)
+    when(page.release.click, release, {page.run}, page.state, page.notice, t, reads=True)
 
 
 def _state(studio: Studio, page: ChatPage, key: str | None, t: Translator) -> dict[Any, Any]:

@@ -203,7 +203,7 @@ def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
         return _news(studio, page, values, t)
 
     shown = [*page.outputs, stage.work.ending]
-    when(page.listed.click, choose, stage.inputs, shown, stage.notice, t)
+    when(page.listed.click, choose, stage.inputs, shown, stage.notice, t, reads=True)
     when(page.trash.click, tidy, stage.inputs, page.outputs, stage.notice, t)
     when(page.form.button.click, fill, {*stage.inputs, *page.form.inputs}, page.outputs, stage.notice, t)
     when(page.accept.click, accept, stage.inputs, page.outputs, stage.notice, t)

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import jobs, watching
+from app import jobs, turns, watching
 from app.controls import optional_number
 from app.notices import done
 from app.parts import choice, empty, html, table, when
@@ -15,7 +15,7 @@ from app.studio import Studio
 from core.evaluate import prepare as evaluation
 from core.evaluate.scores import answers, read
 from core.prompts.store import SystemPrompt
-from core.runs import process, supervisor
+from core.runs import process
 from core.runs.directory import Run, read_config
 from core.wording import Translator
 
@@ -76,7 +76,7 @@ def build(studio: Studio, t: Translator) -> EvaluatePage:
             max_new_tokens=_whole(values[page.longest], 64) or 0,
             limit=_whole(values[page.limit], None),
         )
-        supervisor.launch(job, "core.evaluate.worker")
+        turns.submit(studio, job, "core.evaluate.worker")
         done(t("evaluate.started"), t("language.code"))
         return _watch(studio, page, {**values, page.job: job.name}, None, t)
 

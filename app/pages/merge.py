@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from app import jobs, watching
+from app import jobs, turns, watching
 from app.notices import done
 from app.parts import choice, empty, facts, html, when
 from app.studio import Studio
 from core.merge import prepare as merging
-from core.runs import process, supervisor
+from core.runs import process
 from core.wording import Translator
 
 
@@ -55,7 +55,7 @@ def build(studio: Studio, t: Translator) -> MergePage:
         job = merging.prepare(
             studio.workspace, run, out=out, dtype=values[page.dtype], shard_gb=float(shard if shard is not None else 0)
         )
-        supervisor.launch(job, "core.merge.worker")
+        turns.submit(studio, job, "core.merge.worker")
         done(t("merge.started"), t("language.code"))
         return _watch(studio, page, {**values, page.job: job.name}, None, t)
 

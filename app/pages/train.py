@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import filling, identity, mixture, model_card, plan_card, preset_chooser
+from app import filling, identity, mixture, model_card, plan_card, preset_chooser, turns
 from app.controls import Controls, advanced, control, settings_from
 from app.datasets import blanks
 from app.filling import Filling
@@ -26,7 +26,7 @@ from core.models.folder import find_model
 from core.models.new_tokens import tokenizer_folder
 from core.progress import Progress, silent
 from core.render.xray import under_prompt
-from core.runs import supervisor
+from core.runs import queue
 from core.settings import RunSettings, load_recipe
 from core.train.prepare import prepare
 from core.wording import Translator
@@ -97,7 +97,8 @@ def build(studio: Studio, t: Translator) -> TrainPage:
     outputs = [form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]]
     return TrainPage(
         panel, panel.timer, refresh, outputs, inputs, form.plan.start_notice, lambda on: _wire_plan(studio, form, on, t),
-        form.filling, lambda settings, said="", minded=(): filling.fill(studio, form.filling, settings, t, said, minded),
+        form.filling, lambda settings, said="", minded=(), editing="":
+        filling.fill(studio, form.filling, settings, t, said, minded, editing),
     )  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def _settings(studio: Studio, made: dict[str, Any], settings: RunSettings, t: Tr
     preset_chooser.wire(chooser, controls, t)
     return _Form(controls, made["model"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
                  preview_notice, following, gr.State(0), card,
-                 Filling(controls, made["prompt"], chooser, made["told"]))  # fmt: skip
+                 Filling(controls, made["prompt"], chooser, made["told"], gr.State("")))  # fmt: skip
 
 
 def _heading(number: int, text: str) -> None:
@@ -154,12 +155,13 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
     _wire_plan(studio, form, [*changes, form.plan.measured.change, form.model.fetched.change], t)
     _wire_measuring(studio, form, panel.timer, t)
 
+    editing = form.filling.editing
+
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
         settings = settings_from(values, form.controls)
         run = prepare(studio.workspace, settings)
-        supervisor.launch(run.path, "core.train.worker")
-        done(t("train.started", name=run.name), t("language.code"))
-        return run_panel.update(studio, panel, run.name, None, t)
+        done(_submitted(studio, run.name, values[editing], t), t("language.code"))
+        return {editing: "", **run_panel.update(studio, panel, run.name, None, t)}
 
     def fill(values: Mapping[Any, Any]) -> dict[Any, Any]:
         chosen = [*(values[form.train] or []), *(values[form.test] or [])]
@@ -187,9 +189,9 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
 
     everything = set(form.controls.values())
     weights = form.controls["data.weights"]
-    when(form.plan.start.click, start, everything, panel.outputs, form.plan.start_notice, t)
+    when(form.plan.start.click, start, {*everything, editing}, [editing, *panel.outputs], form.plan.start_notice, t)
     when(form.plan.accept.click, accept, {*everything, form.prompt.text}, _plan_outputs(form), form.plan.notice, t)
-    when(form.plan.mixture.click, weigh, {weights}, [weights], form.plan.notice, t)
+    when(form.plan.mixture.click, weigh, {weights}, [weights], form.plan.notice, t, reads=True)
     when(
         form.form.button.click,
         fill,
@@ -203,7 +205,18 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
     shown = [form.preview, form.example]
     triggers = [each.change for each in looked_at if each is not form.example]
     when(triggers, preview, looked_at, shown, form.preview_notice, t, toast=False, trigger_mode="always_last")
-    when(form.next.click, following, looked_at, shown, form.preview_notice, t)
+    when(form.next.click, following, looked_at, shown, form.preview_notice, t, reads=True)
+
+
+def _submitted(studio: Studio, name: str, edited: str, t: Translator) -> str:
+    """Put a new run into the queue, in the place of the waiting one that was edited, and return what to say of it."""
+    run = studio.run(name)
+    if edited and queue.replace(studio.workspace, studio.workspace.runs / edited, run.path, "core.train.worker"):
+        turns.begin_ready(studio)
+        return t("train.replaced", name=run.name, old=edited)
+    turns.submit(studio, run.path, "core.train.worker")
+    place = queue.place(studio.workspace, run.path)
+    return t("train.waits", name=run.name, place=place) if place else t("train.started", name=run.name)
 
 
 def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> None:

@@ -1,9 +1,11 @@
 """What all commands share: the options, words on stderr, one JSON object as the last line of stdout, exit codes."""
 
+import contextlib
 import errno
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -13,8 +15,9 @@ import typer
 
 from core.amounts import bytes_of
 from core.duration import spoken
-from core.errors import PathError, Problem, ResourceError, SettingsError, StudioError, problem
-from core.runs import events, process, supervisor
+from core.errors import PathError, Problem, ResourceError, RunError, SettingsError, StudioError, problem
+from core.runs import devices, events, process, queue, supervisor
+from core.runs.directory import read_config
 from core.runs.follow import follow
 from core.train.outcome import compared, sentences
 from core.wording import Translator, joined, languages, words
@@ -25,6 +28,7 @@ WorkspaceOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")]
 WORKSPACE = Path("workspace")
+_TURN = 0.3  # seconds between two looks at the queue
 
 
 def language() -> str:
@@ -84,15 +88,19 @@ def _converted(function: Callable[..., None], *arguments: Any, **options: Any) -
 
 
 def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:
-    """Start the worker of a job, tell its progress on stderr, and return its result with its status.
+    """Start the worker of a job in its turn, tell its progress on stderr, and return its result with its status.
 
-    The first Ctrl-C asks the worker to save and stop; the second leaves it running in the background.
+    While the job waits for its device, Ctrl-C takes it out of the queue. Then the first Ctrl-C asks the worker to save and
+    stop; the second leaves it running in the background.
 
     Raises:
         RunError: if it failed or was lost.
     """
     t = translator()
-    thread = supervisor.launch(job, worker)
+    if worker in devices.LANES:
+        _wait_for_turn(job, worker, t)
+    else:
+        supervisor.launch(job, worker)
     teller = _Teller(t)
     stream = follow(job)
     while True:
@@ -109,10 +117,42 @@ def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:
             say(t("cli.stopping"))
             stream = follow(job)  # an interrupted generator is over; tell again from where the teller stands
             teller.skip()
-    thread.join()
+    supervisor.wait(job)
     last = process.last_event(job)
     result = last.result if isinstance(last, events.RunFinished) else {}
     return {"status": process.status(job), **result}
+
+
+def _wait_for_turn(job: Path, worker: supervisor.Worker, t: Translator) -> None:
+    """Put a job into the queue and return when it has begun; meanwhile let whatever is next begin, as a server would.
+
+    Raises:
+        RunError: if somebody takes it out of the queue.
+    """
+    config = read_config(job)
+    workspace = Workspace.at(config["workspace"], tuple(config["allow"]))
+    queue.recover(workspace)
+    queue.add(workspace, job, worker)
+    told = 0
+    try:
+        while True:
+            queue.start_ready(workspace)
+            if not (job / process.QUEUED).exists():
+                break
+            place = queue.place(workspace, job) or 0  # 0: its worker is just beginning
+            if place not in (0, told):
+                say(t("cli.waits", place=place))
+                told = place
+            time.sleep(_TURN)
+    except KeyboardInterrupt as interrupt:
+        with contextlib.suppress(RunError):  # it began in this moment: then it is asked to stop, as later
+            queue.cancel(workspace, job)
+            say(t("cli.waits_no_more"))
+            raise typer.Exit(130) from interrupt
+        process.ask_to_stop(job)
+        say(t("cli.stopping"))
+    if not job.is_dir():
+        raise RunError(problem("queue.gone", job.name))
 
 
 class _Teller:

@@ -1,0 +1,52 @@
+// Asks every few seconds what stands above the tabs (see standing.py), and shows it where it has changed.
+(() => {
+  const [SELDOM, OFTEN] = [5000, 2000];  // ms; often while the queue is shown
+  let pressedUntil = 0, next = 0, asking = false;
+
+  const put = (id, html) => {
+    const box = document.getElementById(id);
+    if (!box || box.told === html || (id === "standing" && html && Date.now() < pressedUntil)) return;
+    box.told = html;
+    box.innerHTML = html;
+  };
+  const ask = async () => {
+    if (asking || document.hidden || !document.getElementById("standing")) return;
+    const queue = document.getElementById("queue-box")?.offsetParent ? "?queue=true" : "";
+    let told;
+    next = Date.now() + (queue ? OFTEN : SELDOM);
+    asking = true;
+    try {
+      const answer = await fetch(`/standing/${window.studioLanguage}${queue}`);
+      if (!answer.ok) return;
+      told = await answer.json();
+    } catch {  // the server is away; whoever watches the connection says so
+      return;
+    } finally {
+      asking = false;
+    }
+    put("standing", told.notes);
+    if (told.queue !== undefined) put("queue-box", told.queue);
+    const badge = document.getElementById("doing");
+    if (badge && badge.textContent !== told.badge) {
+      badge.textContent = told.badge;
+      badge.title = told.badge;
+      badge.hidden = !told.badge;
+    }
+  };
+  const soon = () => { for (const wait of [200, 700, 1500, 3000]) setTimeout(ask, wait); };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-press]");
+    if (button) {
+      pressedUntil = Date.now() + 12000;  // the other server gets ten seconds to answer
+      setTimeout(() => { const box = document.getElementById("standing"); if (box) box.told = undefined; }, 12000);
+      button.disabled = true;
+      button.textContent = button.dataset.busy;
+      document.getElementById(button.dataset.press)?.click();
+    }
+    if (button || event.target.closest("#queue, [role=tab], button.primary")) soon();
+  });
+  document.addEventListener("visibilitychange", ask);
+  setInterval(() => { if (Date.now() >= next) ask(); }, 500);
+  soon();
+})();
