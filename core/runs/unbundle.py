@@ -13,7 +13,9 @@ import stat
 import types
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -65,7 +67,7 @@ def _unpacked(file: Path, folder: Path) -> str:
             _check_list(archive, file)
             for info in archive.infolist():
                 _unpack(archive, info, folder)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of this disk, not of the file
             raise
         raise RunError(problem("bundle.no_zip", file.name, reason=str(error)[:200])) from error
@@ -188,10 +190,10 @@ def _is_event(values: dict[str, Any]) -> bool:
     kind = _EVENTS.get(str(values.get("event")))
     if kind is None:
         return isinstance(values.get("event"), str)
-    for name, each in kind.__dataclass_fields__.items():
-        if name in values and not _fits(values[name], each.type):
+    for each in fields(kind):
+        if each.name in values and not _fits(values[each.name], each.type):
             return False
-        if name not in values and each.default is each.default_factory:  # both missing: no event is without it
+        if each.name not in values and each.default is each.default_factory:  # both missing: no event is without it
             return False
     match values["event"]:
         case "training_ended":

@@ -1,0 +1,289 @@
+"""A run travels as one file: what is in it, that another studio can open and repeat it, and what is refused."""
+
+import json
+import stat
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.runs import rerun
+from app.studio import Studio
+from core.errors import RunError
+from core.runs import bundle, directory, events, notes, unbundle
+from core.runs.compare import differences
+from core.runs.summary import Shelf
+from core.workspace import PROJECT, Workspace
+from tests.finished_runs import finished_run
+
+ROOT = Path(__file__).parent.parent
+SECRET = "s3cret-of-the-tracker"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.at(tmp_path / "workspace")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Workspace:
+    return Workspace.at(tmp_path / "elsewhere")
+
+
+@pytest.fixture
+def packed(workspace: Workspace, tmp_path: Path) -> Path:
+    return bundle.write(workspace, whole_run(workspace), tmp_path / "one.run.zip")
+
+
+def whole_run(workspace: Workspace, **config: object) -> directory.Run:
+    """Return a run with everything that one can have."""
+    model = {"model.path": str(workspace.models / "base"), "lora.rank": 8}
+    run = finished_run(
+        workspace, "one", steps=30, prompt="You are Ada. 你好", right=80.0, checkpoints=[10], settings=model, **config
+    )
+    notes.write(run.path, notes.Notes("It works.", ("good",)))
+    (run.path / "worker.log").write_text(
+        f"loading {workspace.root}/models/base\nkey {SECRET}\nhttps://me:pw@hub.example/x\n"
+    )
+    (run.path / "worker.pid").write_text("1 1.0 1")
+    job = directory.create(run.path / "evaluations", "pets", {"kind": "evaluate", "workspace": str(workspace.root)})
+    events.append(job / "events.jsonl", events.RunFinished())
+    (job / "answers.jsonl").write_text('{"dataset": "pets", "tuned": "Ada"}\n')
+    return run
+
+
+def test_a_bundle_holds_what_happened_and_neither_weights_nor_folders_nor_secrets(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", SECRET)
+    run = whole_run(workspace)
+    file = bundle.write(workspace, run, tmp_path / "one.run.zip")
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        text = "\n".join(archive.read(name).decode() for name in names)
+    job = run.jobs("evaluations")[0].name
+    assert sorted(names) == sorted(
+        ["bundle.json", "config.yaml", "prompt.txt", "events.jsonl", "notes.yaml", "worker.log", "scores/pets_test.json",
+         *(f"evaluations/{job}/{each}" for each in ("config.yaml", "events.jsonl", "answers.jsonl"))]
+    )  # fmt: skip
+    for private in (str(workspace.root), str(PROJECT), str(Path.home()) + "/", SECRET, "me:pw"):
+        assert private not in text
+    assert "You are Ada. 你好" in text
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_another_studio_opens_a_bundle_and_has_the_same_run(
+    workspace: Workspace, elsewhere: Workspace, packed: Path
+) -> None:
+    opened = unbundle.open_bundle(elsewhere, packed)
+    here, there = Shelf(workspace).look()[0][0], Shelf(elsewhere).look()[0][0]
+    same = ("name", "status", "created", "data", "prompt", "step", "total_steps", "loss", "best", "curve", "scores", "note",
+            "tags", "seconds")  # fmt: skip
+    assert {key: getattr(there, key) for key in same} == {key: getattr(here, key) for key in same}
+    assert (here.elsewhere, there.elsewhere) == (False, True)
+    assert opened.config["workspace"] == str(elsewhere.root)
+    assert [each.path for each in differences([directory.Run(workspace.runs / "one"), opened])] == ["model.path"]
+    assert opened.adapter() is None
+    assert opened.path.joinpath("worker.log").exists()
+    assert not opened.path.joinpath("worker.pid").exists()
+    assert unbundle.open_bundle(elsewhere, packed).name == "one_2"
+    assert list((elsewhere.cache / "bundles").iterdir()) == []
+
+
+def test_a_bundle_is_repeated_with_the_data_that_has_the_same_content_here(
+    workspace: Workspace, elsewhere: Workspace, tmp_path: Path
+) -> None:
+    rows = [{"instruction": "Who?", "input": "", "output": f"Cat {n}."} for n in range(4)]
+    file = tmp_path / "cats.json"
+    file.write_text(json.dumps(rows))
+    sha1 = Studio(workspace).registry.add(file, "pets").sha1
+    studio = Studio(elsewhere)
+    studio.registry.add(file, "my_cats")
+    run = finished_run(workspace, "one", data=[("pets", sha1)], prompt="You are Ada.", settings={"lora.rank": 8})
+    opened = unbundle.open_bundle(elsewhere, bundle.write(workspace, run, tmp_path / "b.zip"))
+    settings, minded = rerun.settings_of(studio, opened)
+    assert settings.data.train == ["my_cats"]
+    assert settings.lora.rank == 8
+    assert studio.prompts.get(settings.prompt.name, settings.prompt.version).text == "You are Ada."
+    assert {each.code for each in minded} == {"rerun.other_name", "rerun.prompt_saved", "rerun.other_model"}
+
+
+@pytest.mark.parametrize("end", ["stopped", "", "failed"])
+def test_a_run_that_did_not_finish_travels_too(
+    workspace: Workspace, elsewhere: Workspace, tmp_path: Path, end: str
+) -> None:
+    run = finished_run(workspace, "one", end="" if end == "failed" else end)
+    if end == "failed":
+        told = {"code": "train.not_finite", "where": "", "values": {"step": 3, "rate": "0.1"}}
+        events.append(run.log, events.RunFailed(problems=[told], details="Trace"))
+    opened = unbundle.open_bundle(elsewhere, bundle.write(workspace, run, tmp_path / "b.zip"))
+    assert opened.status == (end or "lost")
+
+
+def test_a_run_that_has_not_begun_makes_no_bundle(workspace: Workspace, tmp_path: Path) -> None:
+    run = finished_run(workspace, "one")
+    run.log.unlink()
+    with pytest.raises(RunError):
+        bundle.write(workspace, run, tmp_path / "b.zip")
+    assert list(tmp_path.glob("b.zip*")) == []
+
+
+Change = Callable[[dict[str, bytes]], dict[str, bytes]]
+
+
+def config_with(**changes: object) -> Change:
+    def change(files: dict[str, bytes]) -> dict[str, bytes]:
+        config = {**yaml.safe_load(files["config.yaml"]), **changes}
+        return {**files, "config.yaml": yaml.safe_dump(config).encode()}
+
+    return change
+
+
+def with_file(name: str, content: str | bytes) -> Change:
+    return lambda files: {**files, name: content.encode() if isinstance(content, str) else content}
+
+
+def without(name: str) -> Change:
+    return lambda files: {each: content for each, content in files.items() if each != name}
+
+
+def with_event(**event: object) -> Change:
+    line = json.dumps({"time": 1.0, **event}) + "\n"
+    return lambda files: {**files, "events.jsonl": files["events.jsonl"] + line.encode()}
+
+
+ALIASES = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+STEP = {"event": "step_finished", "step": 1, "epoch": 0.0, "loss": 1.0, "learning_rate": 0.1, "grad_norm": 1.0, "tokens": 1,
+        "tokens_per_second": 1.0, "seconds_left": 1.0}  # fmt: skip
+REFUSED: dict[str, tuple[str, Change]] = {
+    "a path out": ("bundle.foreign_file", with_file("../evil.txt", "x")),
+    "an absolute path": ("bundle.foreign_file", with_file("/tmp/evil.txt", "x")),
+    "a folder's way out": ("bundle.foreign_file", with_file("scores/../../evil.json", "{}")),
+    "a backslash": ("bundle.foreign_file", with_file("scores\\evil.json", "{}")),
+    "weights": ("bundle.foreign_file", with_file("final/adapter_model.safetensors", "x")),
+    "a mark of the queue": ("bundle.foreign_file", with_file("queued", "{}")),
+    "a worker's number": ("bundle.foreign_file", with_file("worker.pid", "1 1")),
+    "pickles": ("bundle.foreign_file", with_file("scores/a.pkl", "x")),
+    "too many files": (
+        "bundle.too_large",
+        lambda files: {**files, **{f"scores/{n}.json": b"{}" for n in range(unbundle.MOST_FILES)}},
+    ),
+    "a bomb": ("bundle.bomb", with_file("worker.log", b"0" * 50_000_000)),
+    "no config": ("bundle.incomplete", without("config.yaml")),
+    "no log": ("bundle.incomplete", without("events.jsonl")),
+    "another format": ("bundle.format", with_file("bundle.json", '{"format": 99, "run": "one"}')),
+    "no bundle.json that is one": ("bundle.broken", with_file("bundle.json", "[]")),
+    "a config that is no mapping": ("bundle.broken", with_file("config.yaml", "- a")),
+    "a config with references": ("bundle.broken", with_file("config.yaml", ALIASES)),
+    "notes with references": ("bundle.broken", with_file("notes.yaml", ALIASES)),
+    "a config that makes objects": ("bundle.broken", with_file("config.yaml", "a: !!python/object/apply:os.getcwd []")),
+    "no training": ("bundle.broken", config_with(kind="merge")),
+    "data that is no list": ("bundle.broken", config_with(data={"name": "x"})),
+    "data without a name": ("bundle.broken", config_with(data=[{"sha1": "x"}])),
+    "a model that is none": ("bundle.broken", config_with(model="x")),
+    "a prompt with another hash": (
+        "bundle.broken",
+        config_with(prompt={"name": "ours", "version": 1, "text": "You are Eve.", "sha256": "0" * 64}),
+    ),
+    "settings that nobody has": ("bundle.settings", config_with(settings={"data": {"train": ["a"]}, "evil": {"x": 1}})),
+    "a step without a loss": ("bundle.broken", with_event(event="step_finished", step=1)),
+    "a loss that is a word": ("bundle.broken", with_event(**{**STEP, "loss": "<b>"})),
+    "a list in place of an event": ("bundle.broken", lambda files: {**files, "events.jsonl": b"[]\n"}),
+    "an end without words": ("bundle.broken", with_event(event="run_failed", problems=[{"code": "no.such_code"}])),
+    "a warning without its values": ("bundle.broken", with_event(event="warned", code="plan.dropped")),
+    "a reason that nobody knows": (
+        "bundle.broken",
+        with_event(event="training_ended", reason="evil", step=1, kept_step=1),
+    ),
+    "a score that is a word": (
+        "bundle.broken",
+        with_file("scores/pets_test.json", '{"job": "pets_test", "created": "x", "datasets": {"a": {"base": 1}}}'),
+    ),
+    "answers that are no mappings": ("bundle.broken", with_file("evaluations/a/answers.jsonl", "[1]\n")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_bundle_that_is_not_as_it_should_be_is_refused_and_leaves_nothing(
+    elsewhere: Workspace, packed: Path, tmp_path: Path, name: str
+) -> None:
+    code, change = REFUSED[name]
+    with zipfile.ZipFile(packed) as archive:
+        files = {each: archive.read(each) for each in archive.namelist()}
+    changed = tmp_path / "changed.run.zip"
+    with zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for each, content in change(files).items():
+            archive.writestr(each, content)
+    refused(elsewhere, changed, code)
+    assert not (tmp_path / "evil.txt").exists()
+
+
+def test_a_link_a_password_and_a_name_that_stands_twice_are_refused(elsewhere: Workspace, packed: Path) -> None:
+    link = zipfile.ZipInfo("worker.log")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    for number, add in enumerate((link, "config.yaml")):
+        copy = packed.with_name(f"{number}.run.zip")
+        with zipfile.ZipFile(packed) as source, zipfile.ZipFile(copy, "w") as target:
+            for each in source.namelist():
+                if each != "worker.log":
+                    target.writestr(each, source.read(each))
+            with pytest.warns() if add == "config.yaml" else pytest.MonkeyPatch.context():
+                target.writestr(add, "/etc/passwd")
+        refused(elsewhere, copy, "bundle.foreign_file")
+    locked = packed.with_name("locked.run.zip")
+    content = bytearray(packed.read_bytes())
+    entry = content.find(b"PK\x01\x02")
+    content[entry + 8 : entry + 10] = struct.pack("<H", 1)
+    locked.write_bytes(content)
+    refused(elsewhere, locked, "bundle.foreign_file")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"\x1f\x8b" + b"0" * 100])
+def test_what_is_no_zip_is_refused(elsewhere: Workspace, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.run.zip").write_bytes(content)
+    refused(elsewhere, tmp_path / "x.run.zip", "bundle.no_zip")
+
+
+def test_a_bundle_that_was_cut_off_or_altered_is_refused(elsewhere: Workspace, packed: Path) -> None:
+    content = packed.read_bytes()
+    for number, changed in enumerate((content[: len(content) // 2], content[:200] + b"XXXX" + content[204:])):
+        file = packed.with_name(f"{number}.zip")
+        file.write_bytes(changed)
+        refused(elsewhere, file, "bundle.no_zip")
+
+
+def refused(workspace: Workspace, file: Path, code: str) -> None:
+    with pytest.raises(RunError) as error:
+        unbundle.open_bundle(workspace, file)
+    assert error.value.problems[0].code == code
+    assert error.value.say("zh") != error.value.say("en")
+    assert list(workspace.runs.iterdir()) == []
+    assert list((workspace.cache / "bundles").iterdir()) == []
+
+
+def test_the_command_line_keeps_runs_in_order_and_passes_them_on(workspace: Workspace, elsewhere: Workspace) -> None:
+    def studio(place: Workspace, *arguments: str) -> dict:
+        command = [sys.executable, "-m", "core.cli", "runs", *arguments, "--workspace", str(place.root), "--json"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    whole_run(workspace)
+    finished_run(workspace, "two", settings={"lora.rank": 64}, right=95.0)
+    assert studio(workspace, "tag", "one", "best", "german")["tags"] == ["good", "best", "german"]
+    compared = studio(workspace, "compare", "one", "two")
+    assert {"path": "lora.rank", "values": [8, 64]} in compared["differences"]
+    assert [each["scores"] for each in compared["runs"]] == [[["pets_test", 25.0, 80.0]], [["pets_test", 25.0, 95.0]]]
+    out = elsewhere.root / "one.zip"
+    assert studio(workspace, "bundle", "one", str(out))["bytes"] == out.stat().st_size
+    assert studio(elsewhere, "open", str(out))["run"] == "one"
+    listed = studio(elsewhere, "list", "--search", "german")["runs"]
+    assert [(each["run"], each["elsewhere"], each["tags"]) for each in listed] == [
+        ("one", True, ["good", "best", "german"])
+    ]
+    studio(elsewhere, "delete", "one", "--yes")
+    assert studio(elsewhere, "restore", "one")["run"] == "one"
