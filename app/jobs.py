@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from app.notices import notice, warnings
+from app.notices import notice
 from app.parts import pill, table
 from app.studio import Studio
 from core.amounts import bytes_of
 from core.duration import spoken
 from core.errors import Problem
-from core.runs import events, process
+from core.runs import events, process, queue
 from core.runs.follow import lost
 from core.train.outcome import compared, sentences
 from core.wording import Translator, joined
@@ -22,19 +22,28 @@ ACTIVE = ("queued", "running")
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a job at one moment. `stamp` changes when there is something new to show."""
+    """What is known of a job at one moment. `stamp` changes when there is something new to show.
+
+    `place` is how many-th it is among those that wait for the same device.
+    """
 
     job: Path
     status: process.Status
     events: Sequence[events.Event]
+    place: int | None = None
 
     @property
-    def stamp(self) -> tuple[str, str, int]:
-        return str(self.job), self.status, len(self.events)
+    def stamp(self) -> tuple[str, str, int, int | None]:
+        return str(self.job), self.status, len(self.events), self.place
 
     @property
     def active(self) -> bool:
         return self.status in ACTIVE
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether the worker that is at work has not told anything yet: the last word is still that of the one before."""
+        return self.active and bool(self.events) and self.events[-1].event in events.ENDS
 
     @property
     def result(self) -> dict[str, object]:
@@ -49,14 +58,23 @@ class Seen:
 def look(studio: Studio, job: Path) -> Seen:
     """Return the present state of a job. The state is read first: a job that has ended has written all its events."""
     status = process.status(job)
-    return Seen(job, status, studio.events(job))
+    return Seen(job, status, studio.events(job), place_of(studio, job, status))
+
+
+def place_of(studio: Studio, job: Path, status: process.Status) -> int | None:
+    """Return how many-th a job waits, None when it does not."""
+    return queue.place(studio.workspace, job) if status == "queued" and (job / process.QUEUED).exists() else None
 
 
 def status_line(seen: Seen, t: Translator) -> str:
     """Return the pill and what the job is doing."""
     phase = next((each.name for each in reversed(seen.events) if isinstance(each, events.Phase)), "")
-    doing = t(f"phase.{phase}") if seen.active and phase else t("job.starting") if seen.active else ""
-    if seen.active and (seen.job / "stop").exists():
+    doing = t("job.starting") if seen.active else ""
+    if seen.active and phase and not seen.begins_again:
+        doing = t(f"phase.{phase}")
+    if seen.place is not None:
+        doing = t("job.waiting", n=seen.place)
+    elif seen.active and (seen.job / "stop").exists():
         doing = t("job.stopping")
     return f'<div class="status">{pill(seen.status, t)} <span class="phase">{escape(doing)}</span></div>'
 
@@ -84,13 +102,6 @@ def progress_bar(seen: Seen, t: Translator) -> str:
     )
 
 
-def warned(seen: Seen, t: Translator) -> str:
-    """Return the warnings of a job, each once."""
-    found = [Problem(e.code, e.where, e.values) for e in seen.events if isinstance(e, events.Warned)]
-    once = list({each.code + each.where: each for each in found}.values())
-    return warnings(once, t("language.code"))
-
-
 def ending(seen: Seen, t: Translator) -> str:
     """Return a panel for a job that failed or was lost, with what is saved; "" for every other."""
     language = t("language.code")
@@ -106,7 +117,7 @@ def ending(seen: Seen, t: Translator) -> str:
 def outcome(seen: Seen, t: Translator) -> str:
     """Return why a training ended, which step is its result, and what it took beside its plan; "" before that."""
     ended = next((each for each in reversed(seen.events) if isinstance(each, events.TrainingEnded)), None)
-    if ended is None:
+    if ended is None or seen.active:
         return ""
     said = f'<p class="outcome">{escape(joined(sentences(ended, t), t("language.code")))}</p>'
     rows = [[escape(cell) for cell in row] for row in compared(ended, t)]

@@ -1,12 +1,15 @@
 """How the page looks: the theme, the style sheet and the small script. Nothing is fetched from elsewhere."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from core.wording import words
+
 STYLE = Path(__file__).parent / "style.css"
-SCRIPTS = tuple(Path(__file__).parent / f"{name}.js" for name in ("page", "standing"))
+SCRIPTS = tuple(Path(__file__).parent / f"{name}.js" for name in ("connection", "page", "live", "standing"))
 ICON = Path(__file__).parent / "favicon.svg"
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei",
          "Noto Sans CJK SC", "Noto Sans SC", "sans-serif")  # fmt: skip
@@ -71,6 +74,9 @@ def theme() -> Any:
 
 
 def head(language: str) -> str:
-    """Return what goes into the head of a page: the scripts, told the page's language."""
+    """Return what goes into the head of a page: the scripts, told the page's language and their words."""
     scripts = "\n".join(each.read_text(encoding="utf-8") for each in SCRIPTS)
-    return f"<script>window.studioLanguage = {language!r};\n{scripts}</script>"
+    t = words(language)
+    told = {"lost": t("page.lost"), "lost_title": t("notice.error"), "interrupted": t("page.interrupted")}
+    said = json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
+    return f"<script>window.studioLanguage = {language!r}; window.studioWords = {said};\n{scripts}</script>"

@@ -53,8 +53,8 @@ def build(studio: Studio, t: Translator) -> ModelCard:
     return ModelCard(info, download, panel, job, gr.State(()), gr.State(0))
 
 
-def wire(studio: Studio, card: ModelCard, path: Any, timer: Any, t: Translator) -> None:
-    """Wire the button, and the timer that follows a download; `path` is the control of `model.path`."""
+def wire(studio: Studio, card: ModelCard, path: Any, pulse: Any, t: Translator) -> None:
+    """Wire the button, and the pulse by which a download is followed; `path` is the control of `model.path`."""
 
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
         job = submit(studio.workspace, str(values[path]))
@@ -75,7 +75,7 @@ def wire(studio: Studio, card: ModelCard, path: Any, timer: Any, t: Translator) 
     followed = [*card.job.outputs, card.stamp]
     when(card.download.click, start, {path}, [*followed, card.download], card.notice, t)
     watched = {card.job.job, card.stamp, card.fetched}
-    when(timer.tick, tick, watched, [*followed, card.fetched], card.notice, t, toast=False)
+    when(pulse.click, tick, watched, [*followed, card.fetched], card.notice, t, toast=False, reads=True)
 
 
 def show(studio: Studio, card: ModelCard, path: str, t: Translator) -> dict[Any, Any]:

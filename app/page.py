@@ -11,6 +11,7 @@ from app.owner_guard import pages_of
 from app.pages import chat, data, evaluate, merge, runs, train
 from app.pages.run_panel import update
 from app.parts import html, when
+from app.pulse import pulse
 from app.runs import rerun
 from app.studio import Studio, machine
 from core.wording import Translator, languages, words
@@ -44,6 +45,9 @@ def build(studio: Studio, language: str) -> gr.Blocks:
         standing.wire_edit(studio, queued, tabs, pages["train"], t)
         _wire_load(studio, blocks, pages, header, notice, t)
     blocks.queue(default_concurrency_limit=None, api_open=False)
+    # Gradio looks a thousand times a second whether there is an event, in each language: measured, 8 % of a core for a page
+    # that nobody uses, taken from the training. Fifty times a second nobody feels.
+    blocks._queue.sleep_when_free = 0.02
     return blocks
 
 
@@ -160,4 +164,4 @@ def _wire_load(
     when(blocks.load, lambda values: {header: _header(studio, t)}, set(), [header], notice, t)
     when(blocks.load, form.refresh, form.inputs, form.outputs, notice, t)
     when(blocks.load, lambda values: update(studio, form.panel, None, None, t), set(), form.panel.outputs, notice, t)
-    form.plan_now([blocks.load])
+    form.plan_now([blocks.load, pulse("again").click])  # and when the connection was lost for a while

@@ -15,11 +15,13 @@ import gradio as gr
 import psutil
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from app import look, page, standing
 from app.background import Background
 from app.gate import Gate
+from app.live import Live, body
+from app.pulse import Working
 from app.studio import Studio
 from core.errors import PathError, ResourceError, problem
 from core.runs.owner import Owner
@@ -57,6 +59,13 @@ def create_app(
     def stands(code: str, queue: bool = False) -> JSONResponse:
         known = code if code in languages() else languages()[0]
         return JSONResponse(standing.told(studio, words(known), queue), headers={"cache-control": "no-store"})
+
+    live = Live(studio, {"jobs": Working()})
+
+    @app.get("/live/{code}")
+    def news(code: str, run: str = "", stamp: str = "", viewer: str = "", log: int = -1) -> Response:
+        said = live.answer(code, run, stamp, viewer, log)
+        return Response(body(said), media_type="application/json", headers={"cache-control": "no-store"})
 
     for code in languages():
         blocks = page.build(studio, code)

@@ -1,93 +1,97 @@
-"""The run beside the training form: state, progress, curves, log. It reads the run directory each second.
+"""The run beside the training form: state, progress, alerts, curves, log, and what can be done with it.
 
-Nothing is pushed and nothing is held in the page: a reload, a second tab and a restarted server read the same files.
+What is drawn comes from `app.live`, which the page's script asks; this file lays out the places, and does what is pressed.
+Nothing is held in the page: a reload, a second tab and a restarted server read the same directory.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
 
-from app import charts, jobs
-from app.notices import done
-from app.parts import choice, empty, html, when
-from app.story import Curves
+from app import turns
+from app.live import names_stamp
+from app.notices import done, notice
+from app.parts import choice, html, when
+from app.pulse import pulse
 from app.studio import Studio
-from core.runs import process
+from core.runs import ending
 from core.runs.directory import Run
+from core.train import resume
 from core.wording import Translator
+
+_PLACE = "<div data-live></div>"  # the script draws inside of it
 
 
 @dataclass(frozen=True)
 class RunPanel:
-    """The components. `seen` remembers, for one browser tab, what it shows, so that a tick without news sends nothing."""
+    """The components. `shown` carries the name of the run to the page's script."""
 
     run: Any
-    status: Any
-    progress: Any
-    loss: Any
-    rate: Any
-    speed: Any
-    norm: Any
-    warnings: Any
-    ending: Any
-    log: Any
+    shown: Any
     notice: Any
     stop: Any
-    onward: Any
+    end: Any
+    discard: Any
+    resume: Any
     evaluate: Any
     chat: Any
     merge: Any
-    seen: Any
-    timer: Any
+    asking: Any
+    question: Any
+    yes: Any
+    no: Any
+    asked: Any
+    follow: Any
+    pulse: Any
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.run, self.status, self.progress, self.loss, self.rate, self.speed, self.norm, self.warnings, self.ending,
-                self.log, self.stop, self.onward, self.seen]  # fmt: skip
+        return [self.run, self.shown, self.asking]
 
 
 def build(studio: Studio, t: Translator) -> RunPanel:
     """Lay out and wire the panel."""
     panel = _lay_out(t)
 
-    def tick(values: Mapping[Any, Any]) -> Any:
-        return update(studio, panel, values[panel.run], values[panel.seen], t)
-
     def choose(values: Mapping[Any, Any]) -> Any:
         return update(studio, panel, values[panel.run], None, t, chosen=True)
 
-    def stop(values: Mapping[Any, Any]) -> Any:
-        run = studio.run(values[panel.run] or "")
-        process.ask_to_stop(run.path)
-        done(t("run.stop_asked", name=run.name), t("language.code"))
-        return {panel.stop: gr.update(interactive=False)}
+    def follow_newest(values: Mapping[Any, Any]) -> Any:
+        return update(studio, panel, values[panel.run], _listed(values[panel.shown]), t)
 
-    inputs = {panel.run, panel.seen}
-    when(panel.timer.tick, tick, inputs, panel.outputs, panel.notice, t, toast=False)
-    when(panel.run.input, choose, inputs, panel.outputs, panel.notice, t)
-    when(panel.stop.click, stop, {panel.run}, [panel.stop], panel.notice, t)
+    when(panel.run.input, choose, {panel.run}, panel.outputs, panel.notice, t)
+    when(
+        panel.follow.click,
+        follow_newest,
+        {panel.run, panel.shown},
+        panel.outputs,
+        panel.notice,
+        t,
+        reads=True,
+        toast=False,
+    )
+    _wire_actions(studio, panel, t)
     return panel
 
 
 def update(
-    studio: Studio, panel: RunPanel, shown: str | None, before: Any, t: Translator, chosen: bool = False
+    studio: Studio, panel: RunPanel, shown: str | None, before: list[str] | None, t: Translator, chosen: bool = False
 ) -> dict[Any, Any]:
-    """Return the updates for what has changed since `before`, or a skip.
+    """Return the updates that show a run: `shown`, or the newest if that was shown `before`, when these were all runs.
 
     A tab that shows the newest run follows to a newer one; a tab where an older one was chosen stays with it.
     """
     names = [run.name for run in studio.runs()]
-    name = follow(names, shown, before[0] if before else None, chosen)
-    if name is None:
-        return gr.skip() if before == (names, None, False) else {panel.seen: (names, None, False), **_nothing(panel, t)}
-    run = studio.run(name)
-    seen = jobs.look(studio, run.path)
-    state = (names, seen.stamp, (run.path / "stop").exists())
-    if state == before:
-        return gr.skip()
-    return {panel.seen: state, panel.run: gr.update(choices=names, value=name), **_shown(panel, run, seen, t)}
+    name = follow(names, shown, before, chosen)
+    return {
+        panel.run: gr.update(choices=names, value=name),
+        panel.shown: _mark(name or "", names),
+        panel.asking: gr.update(visible=False),
+    }
 
 
 def follow(names: list[str], shown: str | None, before: list[str] | None, chosen: bool = False) -> str | None:
@@ -100,61 +104,112 @@ def follow(names: list[str], shown: str | None, before: list[str] | None, chosen
     return names[0]
 
 
+def _mark(name: str, names: list[str]) -> str:
+    """Return what tells the script which run to show. The time makes it ask at once, also for the same run."""
+    stamp = escape(names_stamp(names))
+    return f'<div data-run="{escape(name)}" data-names="{stamp}" data-at="{time.time()}" hidden></div>'
+
+
+def _listed(mark: str | None) -> list[str]:
+    """Return the newest run of those that were there when a mark was made; it is all that `follow` looks at."""
+    _, _, rest = (mark or "").partition('data-names="')
+    return [rest.partition('"')[0].partition(" ")[2]]
+
+
 def _lay_out(t: Translator) -> RunPanel:
-    run = choice([], label=t("run.choose"), elem_id="run")
-    status = html("run-status")
-    progress = html("run-progress")
-    ending = html("run-ending")
-    notice = html("run-notice")
-    loss = html("loss-chart")
-    with gr.Row(elem_classes="pair"):
-        rate = html("rate-chart")
-        speed = html("speed-chart")
-        norm = html("norm-chart")
-    warnings = html("run-warnings")
+    with gr.Column(elem_id="run-panel"):
+        run = choice([], label=t("run.choose"), elem_id="run")
+        shown = html("run-shown", _mark("", []))
+        for part in ("run-status", "run-progress", "run-ending"):
+            html(part, _PLACE)
+        panel_notice = html("run-notice")
+        buttons = _actions(t)
+        for part in ("run-alerts", "loss-chart"):
+            html(part, _PLACE)
+        with gr.Row(elem_classes="pair"):
+            for part in ("rate-chart", "speed-chart", "norm-chart"):
+                html(part, _PLACE)
+        html("run-log", f"<details><summary>{escape(t('run.log'))}</summary><pre data-log></pre></details>")
+        unseen = {"follow": pulse("runs"), "pulse": pulse("jobs")}
+    return RunPanel(run=run, shown=shown, notice=panel_notice, asked=gr.State(""), **buttons, **unseen)
+
+
+def _actions(t: Translator) -> dict[str, Any]:
+    """Lay out the buttons. All are there; the style sheet shows those that the script names."""
+    made: dict[str, Any] = {}
     with gr.Row(elem_classes="actions"):
-        stop = gr.Button(t("run.stop"), visible=False, elem_id="stop", variant="stop")
-    with gr.Row(visible=False, elem_classes="actions", elem_id="onward") as onward:
-        evaluate = gr.Button(t("run.evaluate"), elem_id="go-evaluate")
-        chat = gr.Button(t("run.chat"), elem_id="go-chat")
-        merge = gr.Button(t("run.merge"), elem_id="go-merge")
-    with gr.Accordion(t("run.log"), open=False, elem_id="run-log-box"):
-        log = gr.Textbox(
-            lines=10, max_lines=18, interactive=False, show_label=False, label=t("run.log"), elem_id="run-log"
-        )
-    return RunPanel(run, status, progress, loss, rate, speed, norm, warnings, ending, log, notice, stop, onward, evaluate,
-                    chat, merge, gr.State(None), gr.Timer(1.0))  # fmt: skip
+        for name, variant in (("stop", "stop"), ("end", "stop"), ("resume", "primary"), ("discard", "secondary")):
+            made[name] = gr.Button(t(f"run.{name}"), elem_id=name, variant=variant, elem_classes=f"can can-{name}")
+        for name in ("evaluate", "chat", "merge"):
+            made[name] = gr.Button(t(f"run.{name}"), elem_id=f"go-{name}", elem_classes="can can-onward")
+    with gr.Column(visible=False, elem_id="run-asking", elem_classes="confirm") as made["asking"]:
+        made["question"] = html("run-question")
+        with gr.Row(elem_classes="actions"):
+            made["yes"] = gr.Button(t("run.yes"), variant="stop", elem_id="run-yes")
+            made["no"] = gr.Button(t("run.no"), elem_id="run-no")
+    return made
 
 
-def _nothing(panel: RunPanel, t: Translator) -> dict[Any, Any]:
-    return {
-        panel.run: gr.update(choices=[], value=None),
-        panel.status: empty(t("run.none")),
-        **dict.fromkeys(
-            (panel.progress, panel.loss, panel.rate, panel.speed, panel.norm, panel.warnings, panel.ending, panel.log),
-            "",
-        ),
-        panel.stop: gr.update(visible=False),
-        panel.onward: gr.update(visible=False),
-    }
+def _wire_actions(studio: Studio, panel: RunPanel, t: Translator) -> None:
+    language = t("language.code")
+    asking = [panel.asking, panel.question, panel.asked, panel.yes]
+
+    def again(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return update(studio, panel, values[panel.run], None, t, chosen=True)
+
+    def stop(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        run = _chosen(studio, panel, values)
+        ending.ask(run)
+        done(t("run.stop_asked", name=run.name), language)
+        return again(values)
+
+    def ask(what: str, text: str, label: str) -> dict[Any, Any]:
+        return {panel.asking: gr.update(visible=True), panel.question: text, panel.asked: what, panel.yes: label}
+
+    def end(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        step = ending.saved_step(_chosen(studio, panel, values))
+        text = t("run.end_question", step=step) if step else t("run.end_question_nothing")
+        return ask("end", f"<p>{escape(text)}</p>", t("run.end"))
+
+    def discard(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        run = _chosen(studio, panel, values)
+        return ask("discard", f"<p>{escape(t('run.discard_question', name=run.name))}</p>", t("run.discard"))
+
+    def resume_run(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        run = _chosen(studio, panel, values)
+        resume.require_resumable(run)
+        differs = resume.check(studio.workspace, run)
+        if not differs:
+            return go_on(values)
+        return ask("resume", notice(differs, language, "warning"), t("run.resume_anyway"))
+
+    def go_on(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        run = _chosen(studio, panel, values)
+        step = resume.require_resumable(run)
+        resume.clear(run)
+        turns.submit(studio, run.path, "core.train.worker")
+        done(t("run.resumes", name=run.name, step=step) if step else t("run.starts_over", name=run.name), language)
+        return again(values)
+
+    def really(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        if values[panel.asked] == "resume":
+            return go_on(values)
+        run = _chosen(studio, panel, values)
+        if values[panel.asked] == "end":
+            step = ending.at_once(run)
+            done(t("run.ended", step=step) if step else t("run.ended_nothing"), language)
+            return again(values)
+        ending.discard(studio.workspace, run)
+        done(t("run.discarded", name=run.name), language)
+        return update(studio, panel, None, None, t)
+
+    chosen = {panel.run}
+    for button, handler in ((panel.stop, stop), (panel.end, end), (panel.discard, discard), (panel.resume, resume_run)):
+        when(button.click, handler, chosen, [*panel.outputs, *asking[1:]], panel.notice, t)
+    when(panel.yes.click, really, {panel.run, panel.asked}, panel.outputs, panel.notice, t)
+    when(panel.no.click, lambda values: {panel.asking: gr.update(visible=False)}, set(), [panel.asking], panel.notice, t,
+         reads=True)  # fmt: skip
 
 
-def _shown(panel: RunPanel, run: Run, seen: jobs.Seen, t: Translator) -> dict[Any, Any]:
-    total = seen.total_steps
-    stopping = (run.path / "stop").exists()
-    return {
-        panel.status: jobs.status_line(seen, t),
-        panel.progress: jobs.progress_bar(seen, t),
-        panel.loss: charts.chart(charts.loss_series(Curves.of(seen.events), t), t("chart.loss"), total, t)
-        + charts.by_source(Curves.of(seen.events), t),
-        panel.rate: charts.chart(charts.rate_series(Curves.of(seen.events), t), t("chart.rate"), total, t, small=True),
-        panel.speed: charts.chart(
-            charts.speed_series(Curves.of(seen.events), t), t("chart.speed"), total, t, small=True
-        ),
-        panel.norm: charts.chart(charts.norm_series(Curves.of(seen.events), t), t("chart.norm"), total, t, small=True),
-        panel.warnings: jobs.warned(seen, t),
-        panel.ending: jobs.ending(seen, t) + jobs.outcome(seen, t),
-        panel.log: jobs.raw_log(run.path),
-        panel.stop: gr.update(visible=seen.active, interactive=not stopping),
-        panel.onward: gr.update(visible=not seen.active and run.adapter() is not None),
-    }
+def _chosen(studio: Studio, panel: RunPanel, values: Mapping[Any, Any]) -> Run:
+    return studio.run(values[panel.run] or "")

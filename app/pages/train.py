@@ -43,7 +43,6 @@ _ON_CARDS = ("prompt.version", "prompt.blanks")
 @dataclass(frozen=True)
 class TrainPage:
     panel: RunPanel
-    timer: Any
     refresh: Any  # handler of a shown tab: choices from disk
     outputs: list[Any]
     inputs: set[Any]
@@ -96,7 +95,7 @@ def build(studio: Studio, t: Translator) -> TrainPage:
     inputs = {form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]}
     outputs = [form.train, form.test, form.controls["model.path"], form.controls["prompt.name"]]
     return TrainPage(
-        panel, panel.timer, refresh, outputs, inputs, form.plan.start_notice, lambda on: _wire_plan(studio, form, on, t),
+        panel, refresh, outputs, inputs, form.plan.start_notice, lambda on: _wire_plan(studio, form, on, t),
         form.filling, lambda settings, said="", minded=(), editing="":
         filling.fill(studio, form.filling, settings, t, said, minded, editing),
     )  # fmt: skip
@@ -151,9 +150,9 @@ def _heading(number: int, text: str) -> None:
 
 def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
     changes = [component.change for component in form.controls.values()] + [form.prompt.text.change]
-    model_card.wire(studio, form.model, form.controls["model.path"], panel.timer, t)
+    model_card.wire(studio, form.model, form.controls["model.path"], panel.pulse, t)
     _wire_plan(studio, form, [*changes, form.plan.measured.change, form.model.fetched.change], t)
-    _wire_measuring(studio, form, panel.timer, t)
+    _wire_measuring(studio, form, panel.pulse, t)
 
     editing = form.filling.editing
 
@@ -235,7 +234,7 @@ def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> Non
     when(triggers, work_out, inputs, _plan_outputs(form), form.plan.notice, t, toast=False, trigger_mode="always_last")
 
 
-def _wire_measuring(studio: Studio, form: _Form, timer: Any, t: Translator) -> None:
+def _wire_measuring(studio: Studio, form: _Form, pulse: Any, t: Translator) -> None:
     card = form.plan
 
     def measure(values: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -253,7 +252,7 @@ def _wire_measuring(studio: Studio, form: _Form, timer: Any, t: Translator) -> N
         card.notice,
         t,
     )
-    when(timer.tick, tick, followed, [*card.job.outputs, card.stamp, card.measured], card.notice, t, toast=False)
+    when(pulse.click, tick, followed, [*card.job.outputs, card.stamp, card.measured], card.notice, t, toast=False, reads=True)
 
 
 def _plan_outputs(form: _Form) -> list[Any]:

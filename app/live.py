@@ -1,0 +1,137 @@
+"""What is new of a run, for all pages that watch it: one look at its directory and one drawing a language, shared.
+
+A page asks for itself (`live.js`) instead of by a Gradio event: such an event goes through a queue, a session and a stream,
+and costs fifteen times as much, which fifty pages would take from the training. A page that nobody sees does not ask.
+"""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from app import jobs, run_view
+from app.parts import empty
+from app.studio import Studio
+from core.errors import StudioError
+from core.wording import Translator, languages, words
+
+IN_ALL = 10.0  # answers a second to all pages together; chosen by us: some 2 % of a processor core
+OFTEN, SELDOM = 1.0, 2.0  # seconds between two questions of a page, while a run is at work and else
+_FRESH = 0.5  # seconds for which one look serves all
+_KEPT = 32  # drawn runs, and watched ones
+Pulse = Callable[[Studio], str]
+
+
+@dataclass
+class _Watched:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    at: float = 0.0
+    look: run_view.Look | None = None
+    drawn: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)  # language -> stamp, parts
+
+
+class Live:
+    """Answers the pages. `pulses` name things whose news a page fetches with an event of its own: name -> a stamp of it."""
+
+    def __init__(self, studio: Studio, pulses: dict[str, Pulse]) -> None:
+        self._studio, self._pulses = studio, pulses
+        self._watched: OrderedDict[str, _Watched] = OrderedDict()
+        self._viewers: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._names: tuple[float, float, list[str]] = (
+            0.0,
+            0.0,
+            [],
+        )  # when they were read, of which state of the folder
+        self._beats: tuple[float, dict[str, str]] = (0.0, {})
+
+    def answer(self, language: str, run: str, stamp: str, viewer: str, log: int = -1) -> dict[str, Any]:
+        """Return what a page does not know yet of a run: its `stamp`, and when it has changed its parts.
+
+        Args:
+            stamp: the one that the page has shown last.
+            viewer: a name that the page has given itself; pages are counted by it.
+            log: the bytes of the worker's output that were there when the page showed its end; -1 where it is folded.
+        """
+        t = words(language if language in languages() else "en")
+        said: dict[str, Any] = {"names": names_stamp(self.names()), "pulses": self._beat()}
+        try:
+            found = self._look(run) if run else None
+        except StudioError:  # it was deleted, or never was: `names` makes the page choose another
+            found = None
+        if found is None:
+            shown = {**dict.fromkeys(run_view.PARTS, ""), "run-status": empty(t("run.none"))}
+            news = {} if stamp == "none" else {"stamp": "none", "can": "", "parts": shown}
+            return {**said, **news, "wait": self._wait(viewer, SELDOM)}
+        if found.stamp != stamp:
+            said |= {"stamp": found.stamp, "can": " ".join(found.can), "parts": self._draw(found, t)}
+        if log >= 0:
+            said |= _log(found, log)
+        return {**said, "wait": self._wait(viewer, OFTEN if found.seen.active else SELDOM)}
+
+    def names(self) -> list[str]:
+        """Return the names of all runs, newest first."""
+        read, changed, names = self._names
+        present = self._studio.workspace.runs.stat().st_mtime
+        if present != changed or read - changed < 2:  # a run is there a moment after its folder was made
+            names = [run.name for run in self._studio.runs()]
+            self._names = (time.time(), present, names)
+        return names
+
+    def _beat(self) -> dict[str, str]:
+        now = time.monotonic()
+        if now - self._beats[0] > _FRESH:
+            self._beats = (now, {name: pulse(self._studio) for name, pulse in self._pulses.items()})
+        return self._beats[1]
+
+    def _look(self, name: str) -> run_view.Look:
+        watched = self._watch(name)
+        with watched.lock:
+            if watched.look is None or time.monotonic() - watched.at > _FRESH:
+                watched.look = run_view.look(self._studio, self._studio.run(name))
+                watched.at = time.monotonic()
+            return watched.look
+
+    def _watch(self, name: str) -> _Watched:
+        with self._lock:
+            watched = self._watched.setdefault(name, _Watched())
+            self._watched.move_to_end(name)
+            if len(self._watched) > _KEPT:
+                self._watched.popitem(last=False)
+            return watched
+
+    def _draw(self, found: run_view.Look, t: Translator) -> dict[str, str]:
+        watched, language = self._watch(found.run.name), t("language.code")
+        with watched.lock:
+            known = watched.drawn.get(language)
+            if known is None or known[0] != found.stamp:
+                known = watched.drawn[language] = (found.stamp, run_view.parts(found, t))
+            return known[1]
+
+    def _wait(self, viewer: str, least: float) -> int:
+        """Return the milliseconds until a page should ask again: the more pages there are, the longer."""
+        now = time.monotonic()
+        with self._lock:
+            self._viewers = {name: until for name, until in self._viewers.items() if until > now}
+            wait = max(least, len(self._viewers | {viewer: now}) / IN_ALL)
+            self._viewers[viewer[:40]] = now + 2 * wait + 3  # whoever has not asked until then is gone
+        return round(1000 * wait)
+
+
+def names_stamp(names: list[str]) -> str:
+    """Return a short text that is another when the runs are others."""
+    return f"{len(names)} {names[0] if names else ''}"
+
+
+def body(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _log(found: run_view.Look, shown: int) -> dict[str, Any]:
+    """Return the end of the raw output and how long all of it is, or nothing when the page has just that."""
+    file = found.run.path / "worker.log"
+    size = file.stat().st_size if file.exists() else 0
+    return {} if size == shown else {"log": jobs.raw_log(found.run.path), "log_size": size}
