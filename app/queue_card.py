@@ -127,9 +127,15 @@ def _waits_for(studio: Studio, found: queue.Queue, number: int, t: Translator) -
     busy = next((each for each in found.running if each.device in wanted), None)
     if busy is None:
         return t("queue.next") if not ahead else t("queue.behind", n=ahead)
-    device = device_name(busy.device, t)
-    said = t("queue.waits", device=device, what=_what(studio, busy, t))
+    said = _has(studio, busy, t)
     return f"{said} {t('queue.behind', n=ahead)}" if ahead else said
+
+
+def _has(studio: Studio, entry: Entry, t: Translator) -> str:
+    card, what = devices.card_of(entry.device), _what(studio, entry, t)
+    if card is not None:
+        return t("queue.waits_gpu", card=card, what=what)
+    return t("queue.waits_cpu" if entry.device == devices.CPU else "queue.waits_light", what=what)
 
 
 def _is_held(entry: Entry) -> bool:

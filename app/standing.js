@@ -13,7 +13,7 @@
     if (asking || document.hidden || !document.getElementById("standing")) return;
     const queue = document.getElementById("queue-box")?.offsetParent ? "?queue=true" : "";
     let told;
-    next = Date.now() + (queue ? OFTEN : SELDOM);
+    next = Date.now() + (Date.now() < pressedUntil ? 1000 : queue ? OFTEN : SELDOM);
     asking = true;
     try {
       const answer = await fetch(`/standing/${window.studioLanguage}${queue}`);

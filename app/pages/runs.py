@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from app import turns
 from app.notices import done, success, warnings
 from app.parts import when
 from app.runs import keeping, sharing, shown
@@ -210,8 +211,7 @@ def _wire_trash(studio: Studio, page: RunsPage, t: Translator) -> None:
 def _begun(studio: Studio, page: RunsPage, run: Run, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
     """Let a run go on as soon as its device is free, and return the updates."""
     resume.clear(run)
-    queue.add(studio.workspace, run.path, "core.train.worker")
-    queue.start_ready(studio.workspace)
+    turns.submit(studio, run.path, "core.train.worker")
     place = queue.place(studio.workspace, run.path)
     done(t("runs.waits" if place else "runs.goes_on", name=run.name), t("language.code"))
     return refresh(studio, page, values, t)

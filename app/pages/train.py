@@ -231,7 +231,17 @@ def _wire_plan(studio: Studio, form: _Form, triggers: Any, t: Translator) -> Non
         finally:
             pool.shutdown(wait=False)  # a closed page leaves the work to whoever comes next
 
-    when(triggers, work_out, inputs, _plan_outputs(form), form.plan.notice, t, toast=False, trigger_mode="always_last")
+    when(
+        triggers,
+        work_out,
+        inputs,
+        _plan_outputs(form),
+        form.plan.notice,
+        t,
+        toast=False,
+        trigger_mode="always_last",
+        reads=True,
+    )
 
 
 def _wire_measuring(studio: Studio, form: _Form, pulse: Any, t: Translator) -> None:
