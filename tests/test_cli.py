@@ -153,11 +153,11 @@ def test_changed_data_stops_a_training_with_both_hashes_until_it_is_accepted(stu
     studio("train", studio.recipe(), "--plan", "--no-measure")
 
 
-def started(studio: Studio) -> directory.Run:
-    """Start a long training as the page does, and return when its first checkpoint is complete."""
+def started(studio: Studio, **schedule: int) -> directory.Run:
+    """Start a training, a long one by default, as the page does, and return when its first checkpoint is complete."""
     studio("data", "add", str(studio.root / "sums.json"))
     workspace = Workspace.at(studio.root)
-    settings = load_recipe(Path(studio.recipe(schedule={"epochs": 1000}, method={"name": "lora"})))
+    settings = load_recipe(Path(studio.recipe(schedule={"epochs": 1000, **schedule}, method={"name": "lora"})))
     run = prepare(workspace, settings)
     supervisor.launch(run.path, "core.train.worker")
     wait_until(lambda: run.checkpoints() != [])
@@ -179,14 +179,19 @@ def test_a_stopped_training_leaves_an_adapter_that_answers(studio):
     assert studio.json("chat", run.name, "--message", "Hi", "--max-new-tokens", "3")["model"] == "tuned"
 
 
-def test_the_checkpoint_of_a_killed_training_answers(studio):
-    run = started(studio)
+def test_the_checkpoint_of_a_killed_training_answers_and_it_goes_on(studio):
+    run = started(studio, max_steps=150)
     process.kill(run.path)
     wait_until(lambda: run.status == "lost")
     shown = studio.json("runs", "show", run.name)
     assert shown["status"] == "lost"
     assert shown["adapter"] == f"checkpoints/{shown['checkpoints'][-1]}"
     assert studio.json("chat", run.name, "--message", "Hi", "--max-new-tokens", "3")["model"] == "tuned"
+    resumed = studio("resume", run.name, "--json")
+    assert json.loads(resumed.stdout.splitlines()[-1])["status"] == "finished"
+    assert f"goes on from step {int(shown['checkpoints'][-1].removeprefix('step-'))}" in resumed.stderr
+    assert "step 1 of" not in resumed.stderr  # what the killed worker told is not told again
+    assert codes(studio.json("resume", run.name, code=1)) == ["resume.not_ended"]
 
 
 def test_an_unknown_run_is_told(studio):

@@ -97,12 +97,14 @@ def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:
         RunError: if it failed or was lost.
     """
     t = translator()
+    log = job / "events.jsonl"
+    before = log.stat().st_size if log.exists() else 0  # what an earlier worker told was told then
     if worker in devices.LANES:
         _wait_for_turn(job, worker, t)
     else:
         supervisor.launch(job, worker)
     teller = _Teller(t)
-    stream = follow(job)
+    stream = follow(job, offset=before)
     while True:
         try:
             event = next(stream, None)
@@ -115,7 +117,7 @@ def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:
                 raise typer.Exit(130) from interrupt
             process.ask_to_stop(job)
             say(t("cli.stopping"))
-            stream = follow(job)  # an interrupted generator is over; tell again from where the teller stands
+            stream = follow(job, offset=before)  # an interrupted generator is over; tell again from where the teller stands
             teller.skip()
     supervisor.wait(job)
     last = process.last_event(job)

@@ -4,7 +4,10 @@ import gc
 
 import torch
 
-_SAID = ("out of memory", "can't allocate memory", "cublas_status_alloc_failed", "not enough memory")
+_SAID = (
+    *("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed", "bad_alloc"),
+    *("could not create a primitive", "could not execute a primitive", "could not create a memory"),  # oneDNN
+)
 
 
 def is_out_of_memory(error: Exception) -> bool:
