@@ -285,5 +285,3 @@ def test_the_command_line_keeps_runs_in_order_and_passes_them_on(workspace: Work
     assert [(each["run"], each["elsewhere"], each["tags"]) for each in listed] == [
         ("one", True, ["good", "best", "german"])
     ]
-    studio(elsewhere, "delete", "one", "--yes")
-    assert studio(elsewhere, "restore", "one")["run"] == "one"

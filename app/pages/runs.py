@@ -78,7 +78,10 @@ def _wire_list(studio: Studio, page: RunsPage, t: Translator) -> None:
 
     outputs, seen = page.outputs, page.inputs
     when(page.timer.tick, tick, seen, outputs, page.notice, t, toast=False)
-    when([listed.search.input, listed.filter.input], search, seen, outputs, page.notice, t, trigger_mode="always_last")
+    # Not its input event: what is pasted raises that one too early, with the text of before.
+    when(
+        [listed.search.change, listed.filter.change], search, seen, outputs, page.notice, t, trigger_mode="always_last"
+    )
     when(listed.more.click, more, seen, outputs, page.notice, t, reads=True)
     when(listed.rows.click, pressed, seen, outputs, page.notice, t, trigger_mode="multiple", reads=True)
     when(listed.open.upload, open_bundle, {*seen, listed.open}, outputs, page.notice, t, show_progress="minimal")

@@ -22,6 +22,10 @@ element.addEventListener('click', (event) => {
     setTimeout(() => document.getElementById('run-about')?.scrollIntoView({ block: 'start' }), 400);
   }
 });
+// A new list is written over the old one in place: a box would keep the tick of the run that stood there before.
+watch('value', () => element.querySelectorAll('[data-compare]').forEach((box) => {
+  box.checked = box.hasAttribute('checked');
+}));
 element.addEventListener('change', (event) => {
   if (!event.target.closest('[data-compare]')) return;
   const boxes = [...element.querySelectorAll('[data-compare]')];

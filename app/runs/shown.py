@@ -18,7 +18,7 @@ from core.settings.groups import ModelSettings
 from core.train import resume
 from core.wording import Translator
 
-_PATIENCE = 0.7  # seconds of one look at runs that were never read before; the others follow with the next ticks
+_PATIENCE = 0.4  # seconds of one look at runs that were never read before; the others follow with the next ticks
 
 
 @dataclass(frozen=True)
