@@ -116,8 +116,9 @@ def _take_back(digest: Digest, step: int) -> None:
 
 def _point(event: dict[str, Any]) -> list[float] | None:
     step, loss = event.get("step"), event.get("loss")
-    sound = isinstance(step, int) and isinstance(loss, int | float) and math.isfinite(loss)
-    return [step, round(float(loss), 5)] if sound else None  # type: ignore[list-item]
+    if not isinstance(step, int) or not isinstance(loss, int | float) or not math.isfinite(loss):
+        return None
+    return [step, round(loss, 5)]
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
