@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.studio import Studio
-from core.runs import devices, queue
+from core.runs import devices, process, queue
 from core.runs.directory import read_config
 from core.train.machine import machine
 
@@ -20,6 +20,14 @@ def submit(studio: Studio, job: Path, worker: str) -> None:
     """Put a job into the queue, and begin it at once when nothing is before it."""
     queue.add(studio.workspace, job, worker)
     begin_ready(studio)
+
+
+def stop(studio: Studio, job: Path) -> None:
+    """Ask a job to save and stop; one that still waits is taken out of the queue."""
+    if queue.place(studio.workspace, job) is None:
+        process.ask_to_stop(job)
+    else:
+        queue.cancel(studio.workspace, job)
 
 
 def begin_ready(studio: Studio) -> list[Path]:

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from app import page
 from app.owner_guard import READING
 from app.standing import told
 from app.studio import Studio
 from core.errors import ResourceError
-from core.runs import owner as owners, process
+from core.runs import owner as owners, process, queue
 from core.runs.directory import listing
 from core.runs.owner import Owner
 from core.wording import words
 from core.workspace import Workspace
-from tests.studio_server import Visitor, fill, open_tab, running, setting, small_workspace, start_server, train_tiny
+from tests.studio_server import Visitor, fill, open_tab, running, small_workspace, start_server, status, train_tiny
 
 SERVER = """
 import sys, time
@@ -36,11 +36,30 @@ while True:
     time.sleep(0.05)
 """
 # Buttons whose handlers change nothing on disk, so that a server that only looks may run them.
-LOOKS = set(
-    "chat-clear chat-exact-show chat-message chat-release chat-send chat-stop data-no data-remove data-table "
-    "go-chat go-evaluate go-merge mixture preset-undo preview-next pulse-again pulse-jobs pulse-runs "
-    "records-back records-goto records-onward run-no runs-bundle runs-compare runs-compare-close runs-more runs-no runs-show runs-table xray-back xray-onward".split()
-)
+LOOKS = {
+    *(
+        "chat-clear",
+        "chat-exact-show",
+        "chat-message",
+        "chat-release",
+        "chat-send",
+        "chat-stop",
+        "data-no",
+        "data-remove",
+    ),
+    *("data-table", "go-chat", "go-evaluate", "go-merge", "mixture", "preset-undo", "preview-next", "pulse-again"),
+    *("pulse-jobs", "pulse-runs", "records-back", "records-goto", "records-onward", "run-no", "runs-bundle"),
+    *(
+        "runs-compare",
+        "runs-compare-close",
+        "runs-more",
+        "runs-no",
+        "runs-show",
+        "runs-table",
+        "xray-back",
+        "xray-onward",
+    ),
+}
 
 
 @pytest.fixture
@@ -160,3 +179,67 @@ def test_a_page_is_told_who_has_the_workspace(workspace: Workspace, first: subpr
     assert "http://first/" in looking["notes"]
     assert 'data-press="take-over"' in looking["notes"]
     assert told(Studio(workspace), words("en"), False) == {"badge": "", "notes": ""}
+
+
+def _worker_of(job: Path) -> int:
+    deadline = time.monotonic() + 30
+    while (pid := process.worker_pid(job)) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return pid
+
+
+def _start_another(page: Page, waiting: int) -> None:
+    page.locator("#start").click()
+    expect(page.locator("#doing")).to_contain_text(words("en")("queue.so_many_wait", n=waiting), timeout=30_000)
+
+
+def test_a_person_orders_the_queue_and_a_second_studio_looks_and_takes_over(tmp_path: Path, visitor: Visitor) -> None:
+    t, root = words("en"), small_workspace(tmp_path / "workspace")
+    workspace = Workspace.at(root)
+    with running(root) as first:
+        page = visitor.open(f"{first.url}/en/")
+        train_tiny(page, "900")
+        pid = _worker_of(listing(workspace)[0].path)
+        os.kill(pid, signal.SIGSTOP)  # it stays at work, and leaves the processor to this test
+        for waiting in (1, 2):
+            _start_another(page, waiting)
+        newest, older, works = listing(workspace)
+        expect(page.locator("#doing")).to_contain_text("processor: Training tiny_qlora")
+        open_tab(page, 5)
+        rows = page.locator("#queue-box ol li")
+        expect(rows.nth(0)).to_contain_text(older.name, timeout=15_000)
+        rows.filter(has_text=newest.name).get_by_role("button", name=t("queue.first")).click()
+        expect(rows.nth(0)).to_contain_text(newest.name, timeout=15_000)
+
+        rows.filter(has_text=newest.name).get_by_role("button", name=t("queue.edit")).click()
+        expect(page.locator("#train-filled")).to_contain_text(newest.name, timeout=15_000)
+        fill(page, "schedule.epochs", "5")
+        expect(page.locator("#start")).to_be_enabled(timeout=30_000)
+        page.locator("#start").click()
+        expect(page.locator("#run input")).not_to_have_value(newest.name, timeout=30_000)
+        edited = listing(workspace)[0]
+        assert edited.settings.schedule.epochs == 5
+        assert (workspace.trash / newest.name).is_dir()
+        assert [each.job for each in queue.look(workspace).waiting] == [f"runs/{edited.name}", f"runs/{older.name}"]
+
+        other = start_server(root)
+        try:
+            looking = visitor.open(f"{other.url}/en/")
+            expect(looking.locator("#read-only")).to_contain_text(first.url, timeout=15_000)
+            open_tab(looking, 5)
+            expect(looking.locator("#queue-box li")).to_have_count(3, timeout=15_000)
+            expect(looking.locator("#queue-box button")).to_have_count(0)
+            looking.get_by_role("button", name=t("owner.take_over"), exact=True).click()
+            expect(looking.locator("#queue-box ol button").first).to_be_visible(timeout=20_000)
+            expect(looking.locator("#read-only")).to_have_count(0, timeout=20_000)
+            expect(page.locator("#read-only")).to_contain_text(other.url, timeout=20_000)
+            for left in (1, 0):
+                looking.locator("#queue-box ol").get_by_role("button", name=t("queue.cancel")).first.click()
+                expect(looking.locator("#queue-box ol li")).to_have_count(left, timeout=15_000)
+            looking.close()
+        finally:
+            other.kill()
+        assert process.worker_pid(works.path) == pid
+        expect(status(page)).to_have_text(t("status.running"))
+        visitor.assert_nothing_went_wrong()

@@ -11,9 +11,14 @@ import time
 import psutil
 import pytest
 
+from app import turns
+from app.standing import told
+from app.studio import Studio
 from core.errors import RunError
 from core.runs import devices, directory, process, queue, supervisor
+from core.wording import words
 from core.workspace import Workspace
+from tests.tiny import build_tiny_model
 
 # Works until it is told to end, and writes down each start.
 WORKER = """
@@ -293,6 +298,35 @@ def test_killed_at_any_moment_nobody_loses_a_job_and_none_starts_twice(workspace
 
 def _was_added(workspace, job, known):
     return f"runs/{job.name}" in known or any((job / name).exists() for name in (process.QUEUED, "worker.pid"))
+
+
+def test_what_does_not_fit_beside_a_chat_waits_until_a_person_ends_it(workspace):
+    build_tiny_model(workspace.models / "tiny")
+    studio = Studio(workspace)
+    session = studio.open_chat("model:models/tiny")
+    large = planned(workspace, "large", 1e15)
+    assert turns.begin_ready(studio) == []
+    notes = told(studio, words("en"), False)["notes"]
+    assert "waits for the memory of the chat" in notes
+    assert 'data-press="end-chats"' in notes
+    small = planned(workspace, "small", 1e6)
+    queue.move(workspace, small, "first")
+    assert turns.begin_ready(studio) == [small]  # it fits, and runs beside the chat
+    working(small)
+    ended(small)
+    assert session.alive
+    studio.end_chats()
+    assert not psutil.pid_exists(session.pid)
+    assert turns.begin_ready(studio) == [large]
+    working(large)
+    ended(large)
+
+
+def planned(workspace, name, memory):
+    config = {"kind": "train", "settings": {}, "data": [], "model": {}, "prompt": {}, "plan": {"memory_bytes": memory}}
+    job = directory.create(workspace.runs, name, config)
+    queue.add(workspace, job, "trains")
+    return job
 
 
 def test_a_turn_without_news_costs_next_to_nothing(workspace):

@@ -15,7 +15,6 @@ from app.studio import Studio
 from core.evaluate import prepare as evaluation
 from core.evaluate.scores import answers, read
 from core.prompts.store import SystemPrompt
-from core.runs import process
 from core.runs.directory import Run, read_config
 from core.wording import Translator
 
@@ -90,7 +89,7 @@ def build(studio: Studio, t: Translator) -> EvaluatePage:
         run = studio.run(values[page.run] or "")
         for job in run.jobs("evaluations"):
             if job.name == values[page.job]:
-                process.ask_to_stop(job)
+                turns.stop(studio, job)
         return {page.stop: gr.update(interactive=False)}
 
     looked_at = {page.run, page.job, page.seen}

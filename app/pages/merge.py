@@ -12,7 +12,6 @@ from app.notices import done
 from app.parts import choice, empty, facts, html, when
 from app.studio import Studio
 from core.merge import prepare as merging
-from core.runs import process
 from core.wording import Translator
 
 
@@ -68,7 +67,7 @@ def build(studio: Studio, t: Translator) -> MergePage:
     def stop(values: Mapping[Any, Any]) -> dict[Any, Any]:
         for job in studio.run(values[page.run] or "").jobs("merges"):
             if job.name == values[page.job]:
-                process.ask_to_stop(job)
+                turns.stop(studio, job)
         return {page.stop: gr.update(interactive=False)}
 
     looked_at = {page.run, page.job, page.seen}
