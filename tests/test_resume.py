@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import time
+from itertools import cycle
 
 import psutil
 import pytest
@@ -79,34 +80,45 @@ def until(what, worker, seconds=SLOWEST):
         time.sleep(0.0005)
 
 
+def is_killed(run, when, draw):
+    """Start a worker and kill it at some moment; return whether it lived until then, and was writing a checkpoint."""
+    worker, before = start(run.path), len(events.read_from(run.log)[0])
+
+    def has_told(more):
+        return len(events.read_from(run.log)[0]) > before + more
+
+    def is_writing():
+        return any(run.path.glob("checkpoints/*.part"))
+
+    match when:
+        case "any moment":  # loading included
+            until(lambda: False, worker, draw.uniform(0, 3))
+        case "a checkpoint is written":
+            until(is_writing, worker)
+        case "steps are taken":
+            more = draw.randrange(5, 13)
+            until(lambda: has_told(more), worker)
+        case "it was killed just before":
+            until(lambda: has_told(0), worker)
+    lived, writing = worker.is_alive(), is_writing()
+    worker.kill()
+    worker.join()
+    return lived, lived and writing
+
+
 def test_twenty_kills_at_random_moments_change_nothing(workspace, whole):
     draw, run = random.Random(20), new_run(workspace)
-    began = time.monotonic()
-    kills, writing, seconds = 0, 0, 3.0
+    moments = cycle(("any moment", "a checkpoint is written", "steps are taken", "it was killed just before"))
+    kills = inside = 0
     while kills < 20:
         if run.status == "finished":
             assert series(run) == series(whole)
             assert learnt(run) == learnt(whole)
             run = new_run(workspace)
-        worker, lines = start(run.path), len(events.read_from(run.log)[0])
-        match kills % 4:
-            case 0:  # at any moment, loading included
-                until(lambda: False, worker, draw.uniform(0, seconds))
-            case 1:  # while a checkpoint is being written
-                until(lambda: any(run.path.glob("checkpoints/*.part")), worker)
-                writing += any(run.path.glob("checkpoints/*.part"))
-            case 2:  # in the middle of the steps
-                steps = draw.randrange(1, 9)
-                until(lambda: len(events.read_from(run.log)[0]) > lines + 4 + steps, worker)
-            case 3:  # again, before it has taken a step
-                until(lambda: len(events.read_from(run.log)[0]) > lines, worker)
-        if worker.is_alive():
-            worker.kill()
-            kills += 1
-        worker.join()
+        lived, writing = is_killed(run, next(moments), draw)
+        kills, inside = kills + lived, inside + writing
     finish(run)
-    print(f"{writing} inside of checkpoints, {time.monotonic() - began:.0f} s")
-    assert writing
+    assert inside
     assert series(run) == series(whole)
     assert learnt(run) == learnt(whole)
     assert [each.loss for each in told(run, events.Validated)] == [each.loss for each in told(whole, events.Validated)]
@@ -171,6 +183,23 @@ def test_a_full_disk_costs_a_checkpoint_and_neither_those_before_nor_the_trainin
     worker.join(SLOWEST)
     assert run.status == "finished"
     assert learnt(run) == learnt(whole)
+
+
+def test_a_disk_too_full_for_the_log_makes_the_training_wait_and_lose_nothing(workspace, whole):
+    run = new_run(workspace)
+    worker = start(run.path)
+    until(lambda: len(told(run)) > 5, worker)
+    limited = psutil.Process(worker.pid)
+    limited.rlimit(psutil.RLIMIT_FSIZE, (run.log.stat().st_size + 100, -1))  # the next event is cut off
+    time.sleep(1.5)
+    stood = len(told(run))
+    time.sleep(0.5)
+    assert worker.is_alive()
+    assert len(told(run)) == stood
+    limited.rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
+    worker.join(SLOWEST)
+    assert run.status == "finished"
+    assert series(run) == series(whole)
 
 
 def test_a_run_says_what_is_different_and_does_not_go_on_with_it(workspace):

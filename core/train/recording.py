@@ -1,15 +1,19 @@
 """What a training tells: events to the log of the run, and their numbers to the trackers."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core.runs import events
 from core.runs.directory import Run
+from core.train.checkpoint import FULL
 from core.train.tracking.background import InBackground
 from core.train.tracking.chosen import open_trackers
 from core.train.tracking.tracker import About, numbers, result
 from core.workspace import Workspace
+
+_LOOKS_AGAIN = 1.0  # seconds
 
 
 def is_first() -> bool:
@@ -40,7 +44,7 @@ class Recorder:
         """Append an event to the log and hand its numbers to the trackers. A tracker that failed is told of, once."""
         if not self._writes:
             return
-        events.append(self._run.log, event)
+        self._append(event)
         if isinstance(event, events.TrainingEnded):
             self._close(result(event))
         elif (told := numbers(event)) is not None:
@@ -57,4 +61,14 @@ class Recorder:
     def _tell_failures(self) -> None:
         for tracker in self._trackers:
             if (found := tracker.failure()) is not None:
-                events.append(self._run.log, events.Warned(code=found.code, where=found.where, values=found.values))
+                self._append(events.Warned(code=found.code, where=found.where, values=found.values))
+
+    def _append(self, event: events.Event) -> None:
+        """Append an event. On a full disk the training waits until there is space again, or somebody asks for a stop."""
+        while True:
+            try:
+                return events.append(self._run.log, event)
+            except OSError as error:
+                if error.errno not in FULL or (self._run.path / "stop").exists():
+                    raise
+            time.sleep(_LOOKS_AGAIN)
