@@ -186,6 +186,7 @@ def _wire_actions(studio: Studio, panel: RunPanel, t: Translator) -> None:
     def go_on(values: Mapping[Any, Any]) -> dict[Any, Any]:
         run = _chosen(studio, panel, values)
         step = resume.require_resumable(run)
+        ending.settle(run)
         resume.clear(run)
         turns.submit(studio, run.path, "core.train.worker")
         done(t("run.resumes", name=run.name, step=step) if step else t("run.starts_over", name=run.name), language)

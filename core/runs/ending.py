@@ -8,7 +8,7 @@ from core.runs import directory, events, process, queue
 from core.runs.directory import Run
 from core.workspace import Workspace
 
-_WAIT = 10.0  # seconds for a killed process to be gone
+_WAIT = 10.0  # seconds for a process to be gone that was killed, or has told its end
 
 
 def ask(run: Run) -> None:
@@ -54,6 +54,14 @@ def discard(workspace: Workspace, run: Run) -> None:
     directory.delete(workspace, run)
 
 
+def settle(run: Run) -> None:
+    """Wait until the worker of a run that has ended is gone: it takes a second after its last word, and the queue knows it
+    as running until then. One that does not leave by itself has nothing left to do, and is killed.
+    """
+    if not _gone(run.path):
+        _kill(run.path)
+
+
 def _require_worker(run: Run) -> None:
     if process.worker_pid(run.path) is None:
         raise RunError(problem("run.not_at_work", run.name))
@@ -61,8 +69,14 @@ def _require_worker(run: Run) -> None:
 
 def _kill(job: Path) -> None:
     process.kill(job)
+    if not _gone(job):
+        raise RunError(problem("run.cannot_kill", job.name))
+
+
+def _gone(job: Path) -> bool:
     deadline = time.monotonic() + _WAIT
     while process.worker_pid(job) is not None:
         if time.monotonic() > deadline:
-            raise RunError(problem("run.cannot_kill", job.name))
+            return False
         time.sleep(0.02)
+    return True
