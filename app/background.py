@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from app import turns
@@ -10,6 +11,7 @@ from core.runs import queue
 
 log = logging.getLogger("studio")
 EVERY = 1.0  # seconds
+RECOVER_EVERY = 30.0  # seconds between two looks for jobs whose adder was killed; it lists every run
 
 
 class Background:
@@ -21,12 +23,11 @@ class Background:
         self._over = threading.Event()
         self._wrote = False
         self._failing = ""
+        self._recovered = -RECOVER_EVERY
         self._thread = threading.Thread(target=self._run, name="turns", daemon=True)
 
     def start(self) -> None:
         self._wrote = self._studio.owner is None or self._studio.owner.writes
-        if self._wrote:
-            queue.recover(self._studio.workspace)
         self._thread.start()
 
     def stop(self) -> None:
@@ -52,7 +53,10 @@ class Background:
         if writes != self._wrote:
             self._wrote = writes
             self._told(writes)
-            if writes:
-                queue.recover(self._studio.workspace)
-        if writes:
-            turns.begin_ready(self._studio)
+            self._recovered = -RECOVER_EVERY
+        if not writes:
+            return
+        if time.monotonic() - self._recovered > RECOVER_EVERY:
+            queue.recover(self._studio.workspace)
+            self._recovered = time.monotonic()
+        turns.begin_ready(self._studio)

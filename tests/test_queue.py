@@ -10,10 +10,12 @@ import time
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from app import turns
 from app.standing import told
 from app.studio import Studio
+from core.commands.root import app as commands
 from core.errors import RunError
 from core.runs import devices, directory, process, queue, supervisor
 from core.wording import words
@@ -34,6 +36,7 @@ def work(job):
     events.append(job / "events.jsonl", events.RunFinished(result={}))
 run_worker(work)
 """
+CONFIG = {"kind": "train", "settings": {}, "data": [], "model": {}, "prompt": {}}
 LANES = {"trains": "accelerator", "merges": "processor", "builds": "light"}
 # What a server or a waiting command does, in a process that can be killed.
 TURNS = f"""
@@ -323,10 +326,66 @@ def test_what_does_not_fit_beside_a_chat_waits_until_a_person_ends_it(workspace)
 
 
 def planned(workspace, name, memory):
-    config = {"kind": "train", "settings": {}, "data": [], "model": {}, "prompt": {}, "plan": {"memory_bytes": memory}}
-    job = directory.create(workspace.runs, name, config)
+    job = directory.create(workspace.runs, name, {**CONFIG, "plan": {"memory_bytes": memory}})
     queue.add(workspace, job, "trains")
     return job
+
+
+# A command at the terminal, which works through a job of its own and can be interrupted.
+COMMAND = f"""
+import sys
+import typer
+from pathlib import Path
+from core.commands.shared import work_through
+from core.runs import devices, process
+modules, job = sys.argv[1:]
+devices.LANES.update({LANES!r})
+real = process.worker_environment
+process.worker_environment = lambda: {{**real(), "PYTHONPATH": modules + ":" + real()["PYTHONPATH"]}}
+try:
+    print(work_through(Path(job), "trains")["status"])
+except typer.Exit as left:
+    sys.exit(left.exit_code)
+"""
+
+
+def commanded(tmp_path, job):
+    command = [sys.executable, "-c", COMMAND, str(tmp_path / "modules"), str(job)]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "LC_ALL": "en"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_command_waits_for_its_turn_without_a_server_and_ctrl_c_takes_it_out_of_the_queue(workspace, tmp_path):
+    first = added(workspace, "first")
+    queue.start_ready(workspace)
+    working(first)
+    config = {**CONFIG, "workspace": str(workspace.root), "allow": []}
+    second, third = (directory.create(workspace.runs, name, config) for name in ("second", "third"))
+    waiter = commanded(tmp_path, second)
+    assert waiter.stderr.readline() == "Waiting: 1 in the queue. Ctrl-C cancels.\n"
+    given_up = commanded(tmp_path, third)
+    assert given_up.stderr.readline() == "Waiting: 2 in the queue. Ctrl-C cancels.\n"
+    given_up.send_signal(signal.SIGINT)
+    assert given_up.wait(20) == 130
+    assert (workspace.trash / third.name).is_dir()
+    ended(first)
+    working(second)
+    (second / "end").touch()
+    assert waiter.communicate(timeout=20)[0] == "finished\n"
+
+
+def test_the_queue_is_listed_ordered_and_emptied_at_the_terminal(workspace):
+    job = directory.create(workspace.runs, "real", CONFIG)
+    queue.add(workspace, job, "core.merge.worker")
+
+    def studio(*arguments):
+        answer = CliRunner().invoke(commands, ["queue", *arguments, "--workspace", str(workspace.root), "--json"])
+        return json.loads(answer.stdout)
+
+    assert studio("list")["waiting"] == [{"job": f"runs/{job.name}", "place": 1, "held": False}]
+    assert studio("move", job.name, "nowhere")["problems"][0]["code"] == "settings.not_a_choice"
+    assert studio("cancel", job.name)["trash"].endswith(job.name)
+    assert studio("cancel", job.name)["problems"][0]["code"] == "queue.not_waiting"
 
 
 def test_a_turn_without_news_costs_next_to_nothing(workspace):
