@@ -15,13 +15,13 @@ from tests.studio_server import Server, Visitor, open_tab, running, setting, sma
 
 SLOW = 30_000
 T = words("en")
-# Clicks on the tab and returns the milliseconds until fifty rows stand there.
+# Clicks on the tab and returns the milliseconds until the rows stand there.
 _OPEN = """
 () => new Promise((done) => {
   const began = performance.now();
   document.querySelectorAll('#tabs [role=tab]')[5].click();
   const look = () => {
-    if (document.querySelectorAll('#runs-table tbody tr').length < 50) return setTimeout(look, 10);
+    if (document.querySelectorAll('#runs-table tbody tr').length < 30) return setTimeout(look, 10);
     requestAnimationFrame(() => done(performance.now() - began));
   };
   look();
@@ -33,8 +33,17 @@ _OPEN = """
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = small_workspace(tmp_path_factory.mktemp("studio") / "workspace")
     workspace = Workspace.at(folder)
+    from_498 = {499: {"continued": {"run": "run_498"}}}
     for number in range(500):
-        finished_run(workspace, f"run_{number:03d}", steps=60, right=float(number % 100), settings={"lora.rank": 24})
+        finished_run(
+            workspace,
+            f"run_{number:03d}",
+            created=f"2026-11-20T12:{number // 60:02d}:{number % 60:02d}",
+            steps=60,
+            right=float(number % 100),
+            settings={"lora.rank": 24},
+            **from_498.get(number, {}),
+        )
     with running(folder) as server:
         yield server
 
@@ -43,6 +52,7 @@ def test_five_hundred_runs_are_there_within_two_seconds(server: Server, visitor:
     took = []
     for _ in range(2):  # the second page shows that it stays so; the best counts, since other tests share the cores
         page = visitor.open(f"{server.url}/en/")
+        expect(page.locator("#plan p.plan")).to_be_visible(timeout=SLOW)  # the page has come to rest
         took.append(page.evaluate(_OPEN) / 1000)
         page.close()
     assert min(took) < 2, took
@@ -72,7 +82,7 @@ def test_a_person_finds_compares_notes_deletes_restores_takes_along_and_repeats_
 
 
 def _search_and_choose(page: Page, name: str) -> None:
-    expect(page.locator("#runs-table tbody tr")).to_have_count(50, timeout=SLOW)
+    expect(page.locator("#runs-table tbody tr")).to_have_count(30, timeout=SLOW)
     page.locator("#runs-search textarea, #runs-search input").first.fill(name)
     expect(page.locator("#runs-table tbody tr")).to_have_count(1, timeout=SLOW)
     page.locator("#runs-table [data-pick]").click()
@@ -100,7 +110,7 @@ def _compare(page: Page, server: Server) -> None:
     page.locator("#runs-compare").click()
     differences = page.locator("#runs-compared table").last
     expect(differences).to_contain_text("64", timeout=SLOW)
-    expect(differences.locator("tbody tr")).to_have_count(1)
+    expect(differences.locator("tbody tr")).to_have_count(2)  # the rank, and what run_499 goes on from
     expect(page.locator("#runs-compared .overlay").first.locator("path.line")).to_have_count(2)
     page.locator("#runs-compare-close").click()
     expect(page.locator("#runs-compared")).to_be_hidden()
@@ -115,6 +125,10 @@ def _delete_and_undo(page: Page) -> None:
     page.locator("#runs-undo").click()
     expect(page.locator("#run-about h3")).to_contain_text("run_499", timeout=SLOW)
     expect(page.locator("#runs-table .chip").first).to_have_text("best")
+    page.locator("#run-body [data-pick=run_498]").click()  # in the tree
+    expect(page.locator("#run-about h3")).to_contain_text("run_498", timeout=SLOW)
+    page.locator("#run-body [data-pick=run_499]").click()
+    expect(page.locator("#run-about h3")).to_contain_text("run_499", timeout=SLOW)
 
 
 def _take_along(page: Page, folder: Path) -> Path:

@@ -250,13 +250,14 @@ def test_runs_that_claim_to_come_from_each_other_still_have_a_tree(workspace: Wo
 def test_archived_runs_are_listed_only_when_asked_for_and_a_state_is_found_by_its_word(workspace: Workspace) -> None:
     finished_run(workspace, "one")
     finished_run(workspace, "two", end="stopped")
+    finished_run(workspace, "zero", created="2026-11-01T00:00:00+0000")
     notes.write(finished_run(workspace, "old").path, notes.Notes(archived=True))
     runs, _ = Shelf(workspace).look()
 
     def found(search: str, which: str = "current", t: Any = T) -> list[str]:
         return [run.name for run in listing.matching(runs, search, which, t)]
 
-    assert found("") == ["two", "one"]
+    assert found("") == ["two", "one", "zero"]  # the newest first, whatever its name
     assert found("", "archived") == ["old"]
     assert found("", "elsewhere") == []
     assert found("stopped") == ["two"]

@@ -71,6 +71,9 @@ def _wire_list(studio: Studio, page: RunsPage, t: Translator) -> None:
         few = {} if len(ticked) > 1 else {page.compared.box: gr.update(visible=False)}
         return {listed.ticked: ticked, listed.compare: shown.compare_button(ticked, t), **few}
 
+    def related(values: Mapping[Any, Any], event: gr.EventData) -> Any:
+        return refresh(studio, page, values, t, chosen=str(event.pick))
+
     def open_bundle(values: Mapping[Any, Any]) -> Any:
         run = sharing.opened(studio, values[listed.open])
         done(t("bundle.opened", name=run.name), t("language.code"))
@@ -84,6 +87,7 @@ def _wire_list(studio: Studio, page: RunsPage, t: Translator) -> None:
     )
     when(listed.more.click, more, seen, outputs, page.notice, t, reads=True)
     when(listed.rows.click, pressed, seen, outputs, page.notice, t, trigger_mode="multiple", reads=True)
+    when(page.run.body.click, related, seen, outputs, page.notice, t, reads=True)
     when(listed.open.upload, open_bundle, {*seen, listed.open}, outputs, page.notice, t, show_progress="minimal")
 
 

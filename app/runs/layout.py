@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.parts import choice, html
+from app.parts import choice, html, picking
 from app.runs import keeping
 from app.runs.keeping import NoteForm, TrashBox
 from app.runs.listing import FILTERS, PAGE, SCRIPT
@@ -125,7 +125,7 @@ def lay_out(t: Translator) -> RunsPage:
     with gr.Row(visible=False, elem_classes="actions", elem_id="runs-undo-box") as undo_box:
         undone = html("runs-undo-told")
         undo = gr.Button(t("runs.undo"), size="sm", elem_id="runs-undo")
-    with gr.Group(visible=False, elem_id="runs-confirm", elem_classes="confirm") as confirm:
+    with gr.Column(visible=False, elem_id="runs-confirm", elem_classes="confirm") as confirm:
         text = html("runs-confirm-text")
         with gr.Row(elem_classes="actions"):
             yes = gr.Button(t("runs.yes"), variant="stop", elem_id="runs-yes")
@@ -173,7 +173,7 @@ def _chosen(box: Any, t: Translator) -> ChosenPart:
         resume = gr.Button(t("runs.resume"), visible=False, variant="primary", elem_id="runs-resume")
         stop = gr.Button(t("run.stop"), visible=False, elem_id="runs-stop", variant="stop")
     notes = keeping.build_notes(t)
-    body = html("run-body")
+    body = picking("run-body")
     with gr.Row(elem_classes="actions"):
         bundle = gr.Button(t("bundle.make"), size="sm", elem_id="runs-bundle")
         file = gr.DownloadButton(t("bundle.make"), visible=False, size="sm", elem_id="runs-file")

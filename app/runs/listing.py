@@ -8,7 +8,7 @@ from core.amounts import bytes_of
 from core.runs.summary import Summary
 from core.wording import Translator
 
-PAGE = 50  # rows at a time; chosen by us: more than a screen or two nobody reads, search finds the rest
+PAGE = 30  # rows at a time; chosen by us: three screens of the box; search finds the rest
 FILTERS = ("current", "archived", "elsewhere")
 _WIDTH, _HEIGHT = 120.0, 28.0
 
@@ -38,8 +38,9 @@ element.addEventListener('change', (event) => {
 
 
 def matching(runs: Sequence[Summary], search: str, which: str, t: Translator) -> list[Summary]:
-    """Return the runs that a search finds; a state is found by its word on the page, too."""
+    """Return the runs that a search finds, the newest first; a state is found by its word on the page, too."""
     found = [each for each in runs if _is_of(each, which)]
+    found.sort(key=lambda run: (run.created[:19], run.name), reverse=True)
     words = search.split()
     if not words:
         return found
@@ -83,7 +84,7 @@ def sparkline(run: Summary, t: Translator) -> str:
     low, high = min(losses), max(losses)
     wide, tall = max(run.total_steps, steps[-1], 1), (high - low) or 1.0
     points = "L".join(
-        f"{x / wide * _WIDTH:.1f} {_HEIGHT - 2 - (y - low) / tall * (_HEIGHT - 4):.1f}" for x, y in run.curve
+        f"{x / wide * _WIDTH:.0f} {_HEIGHT - 2 - (y - low) / tall * (_HEIGHT - 4):.1f}" for x, y in run.curve
     )
     said = t("runs.curve_of", first=f"{losses[0]:.3g}", last=f"{losses[-1]:.3g}")
     return (
