@@ -14,7 +14,6 @@ from app.studio import Studio
 from core.amounts import bytes_of
 from core.runs.directory import Run
 from core.runs.summary import Summary
-from core.settings.groups import ModelSettings
 from core.train import resume
 from core.wording import Translator
 
@@ -127,7 +126,7 @@ def _chosen(studio: Studio, page: RunsPage, summary: Summary | None, t: Translat
     run = Run(studio.workspace.runs / summary.name)
     step = None if summary.elsewhere else resume.resumable(run)
     freed = 0 if summary.status in jobs.ACTIVE else about.unneeded_bytes(run)
-    going_on = "adapter" in ModelSettings.model_fields and run.adapter() is not None
+    going_on = summary.status not in jobs.ACTIVE and run.adapter() is not None
     return {
         part.box: gr.update(visible=True),
         part.heading: about.heading(studio, summary, t),
