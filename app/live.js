@@ -4,6 +4,7 @@
   let shown = "", stamp = "", followed = "", marked = "", logged = -1, next = 0, asking = false;
   let parts = {};
   let pulses = {};
+  const beats = {};
 
   const put = (id, html) => {
     const place = document.querySelector(`#${id} [data-live]`);
@@ -36,7 +37,8 @@
   };
   const news = (told) => {
     for (const [name, value] of Object.entries(told)) {
-      if ((pulses[name] ?? "") !== value) document.getElementById(`pulse-${name}`)?.click();
+      if ((pulses[name] ?? "") !== value) beats[name] = 2;  // once more at the next answer: a handler may still be at work
+      if (beats[name]-- > 0) document.getElementById(`pulse-${name}`)?.click();
     }
     pulses = told;
   };

@@ -27,11 +27,15 @@ class Working:
         self._ended: set[str] = set()
 
     def __call__(self, studio: Studio) -> str:
-        """Return a stamp that is another whenever one of them has told something, has begun or has ended."""
+        """Return a stamp that is another whenever one of them has told something, has begun or has ended.
+
+        The newest is named in any case: it may have begun and ended between two questions.
+        """
         folder = studio.workspace.jobs
         names = sorted((each.name for each in folder.iterdir()), reverse=True)[:_LOOKED_AT] if folder.is_dir() else []
         self._ended &= set(names)
-        return " ".join(stamp for name in names if name not in self._ended and (stamp := self._stamp(folder / name)))
+        working = (self._stamp(folder / name) for name in names if name not in self._ended)
+        return " ".join([*names[:1], *filter(None, working)])
 
     def _stamp(self, job: Path) -> str:
         status = process.status(job)

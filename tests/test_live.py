@@ -267,6 +267,6 @@ def test_pages_fetch_news_of_jobs_only_when_there_are_some(studio: Studio, sleep
     events.append(job / "events.jsonl", events.RunFinished())
     process.kill(job)
     deadline = time.monotonic() + 10
-    while working(studio) and time.monotonic() < deadline:
+    while working(studio) != job.name and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert working(studio) == ""
+    assert working(studio) == job.name

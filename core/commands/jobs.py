@@ -25,7 +25,7 @@ from core.evaluate import prepare as evaluation
 from core.merge import prepare as merging
 from core.prompts.store import PromptStore, SystemPrompt
 from core.records import Message
-from core.runs import directory
+from core.runs import directory, ending
 from core.train import resume as resuming
 from core.train.prepare import prepare
 
@@ -65,6 +65,7 @@ def resume(run: str, workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption
     step = resuming.require_resumable(found)
     for drifted in resuming.check(place, found):
         say(drifted.say(language()))
+    ending.settle(found)
     resuming.clear(found)
     say(t("cli.resumes", name=run, step=step) if step else t("cli.starts_over", name=run))
     result = work_through(found.path, "core.train.worker")
