@@ -14,12 +14,12 @@ from pathlib import Path
 from core.duration import spoken
 from core.errors import Problem, problem
 from core.runs import events, heartbeat
-from core.wording import Translator
+from core.wording import Translator, joined
 
 SILENT = 60.0  # seconds without a sign of life, or a step, before anything is said: twelve signs are missing then
 SLOWER = 10  # times the usual step; a validation or a checkpoint rarely takes as long
 _DISK = "train.disk_nearly_full"
-_SHOWN = 4  # alerts at once; older ones are folded
+_SHOWN = 2  # alerts at once beside those of the moment, lest the curves slide out of sight; older ones are folded
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,14 @@ def shown(alerts: Sequence[Alert], t: Translator) -> str:
     """Return a list as HTML, the oldest folded; "" for none."""
     if not alerts:
         return ""
-    more = alerts[_SHOWN:]
+    first = _SHOWN + sum(each.urgent for each in alerts)
+    more = alerts[first:]
     folded = (
         f"<details><summary>{escape(t('alerts.more', n=len(more)))}</summary>{_list(more, t)}</details>" if more else ""
     )
-    return f'<section class="alerts" aria-label="{escape(t("alerts.title"))}">{_list(alerts[:_SHOWN], t)}{folded}</section>'
+    return (
+        f'<section class="alerts" aria-label="{escape(t("alerts.title"))}">{_list(alerts[:first], t)}{folded}</section>'
+    )
 
 
 def _list(alerts: Sequence[Alert], t: Translator) -> str:
@@ -74,10 +77,12 @@ def _list(alerts: Sequence[Alert], t: Translator) -> str:
 
 
 def _one(alert: Alert, t: Translator) -> str:
-    what, why, fix = (escape(each) for each in alert.found.sentences(t("language.code")))
+    language = t("language.code")
+    what, *others = (escape(each) for each in alert.found.sentences(language))
+    said = joined([f"<strong>{what}</strong>", *others], language)
     kind = ' class="urgent"' if alert.urgent else ""
     code = escape(alert.found.code)
-    return f'<li{kind} data-code="{code}"><strong>{what}</strong> <span>{why}</span> <span>{fix}</span></li>'
+    return f'<li{kind} data-code="{code}">{said}</li>'
 
 
 def _since_last_step(job: Path, told: Sequence[events.Event]) -> float | None:

@@ -209,7 +209,7 @@ def test_alerts_stand_with_the_newest_first_in_words_and_older_ones_are_folded(l
                                                    "run.started_over", "train.plateau"]  # fmt: skip
     shown = alerts.shown(found, t)
     assert "&lt;b&gt;" in shown.partition("<details>")[2]
-    assert t("alerts.more", n=1) in shown
+    assert t("alerts.more", n=3) in shown
 
 
 def test_end_it_at_once_is_offered_only_after_a_grace_period(studio: Studio, sleeper: Sleeper) -> None:
