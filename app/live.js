@@ -66,6 +66,7 @@
     }
     const now = document.querySelector("#run-shown [data-run]");
     if (now?.dataset.run !== shown) { next = 0; return; }  // another run was chosen meanwhile
+    window.studioPace = said.wait;
     draw(said, now);
     news(said.pulses);
   };

@@ -1,6 +1,6 @@
 // Asks every few seconds what stands above the tabs (see standing.py), and shows it where it has changed.
 (() => {
-  const [SELDOM, OFTEN] = [5000, 2000];  // ms; often while the queue is shown
+  const [SELDOM, OFTEN] = [5000, 2000];  // ms; often while the queue is shown, seldomer while many pages watch (live.js)
   let pressedUntil = 0, next = 0, asking = false;
 
   const put = (id, html) => {
@@ -13,7 +13,7 @@
     if (asking || document.hidden || !document.getElementById("standing")) return;
     const queue = document.getElementById("queue-box")?.offsetParent ? "?queue=true" : "";
     let told;
-    next = Date.now() + (Date.now() < pressedUntil ? 1000 : queue ? OFTEN : SELDOM);
+    next = Date.now() + (Date.now() < pressedUntil ? 1000 : queue ? OFTEN : Math.max(SELDOM, 3 * (window.studioPace ?? 0)));
     asking = true;
     try {
       const answer = await fetch(`/standing/${window.studioLanguage}${queue}`);

@@ -43,7 +43,6 @@ class Connection:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self.bytes = 0
 
     async def open(self) -> "Connection":
         self._in, self._out = await asyncio.open_connection("127.0.0.1", self._port)
@@ -66,7 +65,6 @@ class Connection:
             line = await self._in.readuntil(b"\n")
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
-        self.bytes += length
         return await self._in.readexactly(length)
 
     async def ask(self, path: str) -> None:
@@ -80,7 +78,8 @@ class Viewers:
     def __init__(self, server: Server, run: Run, count: int) -> None:
         self._server, self._run, self._count = server, run, count
         self.asking = asyncio.Event()
-        self.asked = self.told = 0
+        self.asked = 0
+        self._pace = 1.0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -99,17 +98,18 @@ class Viewers:
             await self.asking.wait()
             asked = urlencode({"run": self._run.name, "stamp": stamp, "viewer": f"v{number}", "log": -1})
             said = json.loads(await line.get(f"/live/en?{asked}"))
-            self.asked, self.told = self.asked + 1, line.bytes
+            self.asked += 1
             stamp = said.get("stamp", stamp)
-            await asyncio.sleep(said["wait"] / 1000)
+            self._pace = said["wait"] / 1000
+            await asyncio.sleep(self._pace)
 
     async def _stand(self) -> None:
-        """Ask what stands above the tabs; the page does so every three seconds."""
+        """Ask what stands above the tabs; the page does so each five seconds, or a third as often as of the run."""
         line = await Connection(self._server.port).open()
         while True:
             await self.asking.wait()
             await line.get("/standing/en")
-            await asyncio.sleep(3)
+            await asyncio.sleep(max(5.0, 3 * self._pace))
 
 
 def _load(server: Server, config: dict[str, Any], session: str) -> None:
