@@ -38,9 +38,8 @@ element.addEventListener('change', (event) => {
 
 
 def matching(runs: Sequence[Summary], search: str, which: str, t: Translator) -> list[Summary]:
-    """Return the runs that a search finds, the newest first; a state is found by its word on the page, too."""
+    """Return the runs that a search finds, in their order; a state is found by its word on the page, too."""
     found = [each for each in runs if _is_of(each, which)]
-    found.sort(key=lambda run: (run.created[:19], run.name), reverse=True)
     words = search.split()
     if not words:
         return found

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RunError, problem
-from core.runs import events, process
+from core.runs import digest, process
+from core.runs.digest import Digest
 from core.runs.directory import COMPLETE, Run
 
 
@@ -51,12 +52,10 @@ def size(folder: Path, parts: dict[str, int] | None = None) -> int:
 def unneeded(run: Run) -> list[Path]:
     """Return the checkpoints that are neither the last one, from which a run goes on, nor the best of the validation."""
     saved = run.checkpoints()
-    told, _ = events.read_from(run.log)
-    validated = [each for each in events.standing(told) if isinstance(each, events.Validated) and each.step]
     steps = {step_of(each) for each in saved}
-    best = min((each for each in validated if each.step in steps), key=lambda each: each.loss, default=None)
-    kept = {step_of(saved[-1])} if saved else set()
-    kept |= {best.step} if best else set()
+    validated = [each for each in digest.read(run.log, Digest()).validated if each[0] in steps]
+    best = min(validated, key=lambda each: each[1], default=None)
+    kept = {step_of(each) for each in saved[-1:]} | ({int(best[0])} if best else set())
     return [each for each in saved if step_of(each) not in kept]
 
 

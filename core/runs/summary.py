@@ -98,7 +98,7 @@ class Shelf:
                 self._made.pop(name, None)
             self._changed = self._changed or bool(gone)
             self._save()
-            return found, left
+            return sorted(found, key=lambda run: (run.created[:19], run.name), reverse=True), left
 
     def runs(self) -> list[Run]:
         """Return the runs, newest first, without reading their logs. A config is written once, so that it is read once."""
@@ -123,8 +123,9 @@ class Shelf:
         if kept is None or kept["stamp"] != stamp or kept["young"]:
             fresh = _read(path, stamp, kept)
             if fresh != kept:
-                self._kept[name], self._changed = fresh, True
-                known = None
+                self._kept[name], known = fresh, None
+                # What a run at work tells each second is not worth a writing of the file.
+                self._changed = self._changed or not fresh["values"] or fresh["values"]["status"] != "running"
             kept = fresh
         if kept["values"] is None:
             return None
