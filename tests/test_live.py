@@ -143,7 +143,8 @@ def test_what_a_resumed_run_takes_back_is_in_no_curve_and_no_event_is_there_twic
     run = make_run(studio, started(8), *map(step, range(1, 6)), events.RunStopped(step=4))
     assert studio.story(run.path).curves.steps == 5
     assert len(studio.events(run.path)) == 7
-    for each in (events.Resumed(step=4), started(8), *(step(number, 0.5) for number in range(5, 8))):
+    again: list[events.Event] = [events.Resumed(step=4), started(8), *(step(number, 0.5) for number in range(5, 8))]
+    for each in again:
         events.append(run.log, each)
     story = studio.story(run.path)
     assert [x for x, _ in story.curves.loss.points()] == [1, 2, 3, 4, 5, 6, 7]
