@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app import jobs, run_view
+from app.notices import notice, unexpected
 from app.parts import empty
 from app.studio import Studio
 from core.errors import StudioError
@@ -40,6 +41,7 @@ class Live:
         self._studio, self._pulses = studio, pulses
         self._watched: OrderedDict[str, _Watched] = OrderedDict()
         self._viewers: dict[str, float] = {}
+        self._failures: dict[str, tuple[str, StudioError]] = {}
         self._lock = threading.Lock()
         self._names: tuple[float, float, list[str]] = (
             0.0,
@@ -60,14 +62,19 @@ class Live:
         said: dict[str, Any] = {"names": names_stamp(self.names()), "pulses": self._beat()}
         try:
             found = self._look(run) if run else None
+            drawn = self._draw(found, t) if found is not None and found.stamp != stamp else None
         except StudioError:  # it was deleted, or never was: `names` makes the page choose another
-            found = None
+            found = drawn = None
+        except (
+            Exception
+        ) as error:  # the border of a page: what nobody foresaw is said there, and does not stop the others
+            return {**said, **self._failed(run, error, t), "wait": self._wait(viewer, SELDOM)}
         if found is None:
             shown = {**dict.fromkeys(run_view.PARTS, ""), "run-status": empty(t("run.none"))}
             news = {} if stamp == "none" else {"stamp": "none", "can": "", "parts": shown}
             return {**said, **news, "wait": self._wait(viewer, SELDOM)}
-        if found.stamp != stamp:
-            said |= {"stamp": found.stamp, "can": " ".join(found.can), "parts": self._draw(found, t)}
+        if drawn is not None:
+            said |= {"stamp": found.stamp, "can": " ".join(found.can), "parts": drawn}
         if log >= 0:
             said |= _log(found, log)
         return {**said, "wait": self._wait(viewer, OFTEN if found.seen.active else SELDOM)}
@@ -110,6 +117,14 @@ class Live:
             if known is None or known[0] != found.stamp:
                 known = watched.drawn[language] = (found.stamp, run_view.parts(found, t))
             return known[1]
+
+    def _failed(self, run: str, error: Exception, t: Translator) -> dict[str, Any]:
+        """Return the words for a run that cannot be shown, logged once."""
+        known = self._failures.get(run)
+        if known is None or known[0] != repr(error):
+            self._failures[run] = (repr(error), unexpected(error))
+        told = notice(self._failures[run][1].problems, t("language.code"))
+        return {"stamp": "failed", "can": "", "parts": {**dict.fromkeys(run_view.PARTS, ""), "run-status": told}}
 
     def _wait(self, viewer: str, least: float) -> int:
         """Return the milliseconds until a page should ask again: the more pages there are, the longer."""

@@ -129,6 +129,14 @@ def test_a_run_that_is_gone_and_a_workspace_without_runs_are_told_as_such(studio
     assert live.answer("en", "", "none", "one")["names"] != before
 
 
+def test_a_run_that_cannot_be_shown_says_so_in_its_place(studio: Studio) -> None:
+    run = make_run(studio, started(4))
+    run.log.write_text('{"event": "step_finished", "step": 1}\n')
+    for _ in range(2):
+        told = ask(Live(studio, {}), run)
+        assert "notice error" in told["parts"]["run-status"]
+
+
 def test_the_log_is_sent_only_to_pages_that_have_it_open_and_only_its_end(studio: Studio) -> None:
     live, run = Live(studio, {}), make_run(studio, started(4))
     (run.path / "worker.log").write_text("x" * 50_000 + "the end")
