@@ -62,8 +62,10 @@ def look(studio: Studio, job: Path) -> Seen:
 
 
 def place_of(studio: Studio, job: Path, status: process.Status) -> int | None:
-    """Return how many-th a job waits, None when it does not."""
-    return queue.place(studio.workspace, job) if status == "queued" and (job / process.QUEUED).exists() else None
+    """Return how many-th a job waits, 0 when only the memory of a chat keeps it waiting, None when it does not wait."""
+    if status != "queued" or not (job / process.QUEUED).exists():
+        return None
+    return 0 if queue.is_held(studio.workspace, job) else queue.place(studio.workspace, job)
 
 
 def status_line(seen: Seen, t: Translator) -> str:
@@ -73,7 +75,7 @@ def status_line(seen: Seen, t: Translator) -> str:
     if seen.active and phase and not seen.begins_again:
         doing = t(f"phase.{phase}")
     if seen.place is not None:
-        doing = t("job.waiting", n=seen.place)
+        doing = t("job.waiting", n=seen.place) if seen.place else t("job.held")
     elif seen.active and (seen.job / "stop").exists():
         doing = t("job.stopping")
     return f'<div class="status">{pill(seen.status, t)} <span class="phase">{escape(doing)}</span></div>'

@@ -36,17 +36,21 @@ def card(studio: Studio, t: Translator) -> str:
 def badge(studio: Studio, t: Translator) -> str:
     """Return in a line what is being done where, and how much waits; "" when nothing does."""
     found = queue.look(studio.workspace)
-    doing = [
-        t("queue.doing", device=device_name(each.device, t), what=_what(studio, each, t)) for each in found.running
-    ]
+    doing = [_doing(each, t) for each in found.running]
     if found.waiting:
         doing.append(t("queue.so_many_wait", n=len(found.waiting)))
     return " · ".join(doing)
 
 
+def _doing(entry: Entry, t: Translator) -> str:
+    what = _what(entry, t)
+    return what if entry.lane == "light" else t("queue.doing", device=device_name(entry.device, t), what=what)
+
+
 def held(studio: Studio, t: Translator) -> list[str]:
     """Return a sentence for each job that waits for the memory of a chat model."""
-    return [_held(studio, each, t) for each in queue.look(studio.workspace).waiting if _is_held(each)]
+    waiting = queue.look(studio.workspace).waiting
+    return [f"{_name(each)}: {_held(studio, each, t)}" for each in waiting if _is_held(studio, each)]
 
 
 def device_name(device: devices.Device, t: Translator) -> str:
@@ -83,7 +87,10 @@ def waiting_job(studio: Studio, name: str) -> Path:
 
 
 def _running(studio: Studio, entry: Entry, t: Translator) -> str:
-    seen = jobs.look(studio, studio.workspace.root / entry.job)
+    job = studio.workspace.root / entry.job
+    seen = jobs.Seen(
+        job, process.status(job), studio.story(job).events
+    )  # not all events: a training may have told 100,000
     since = t("queue.since", time=time.strftime("%H:%M", time.localtime(entry.since)),
               spent=spoken(time.time() - entry.since, t))  # fmt: skip
     device = f'<span class="pill running">{escape(device_name(entry.device, t))}</span>'
@@ -95,7 +102,7 @@ def _running(studio: Studio, entry: Entry, t: Translator) -> str:
 
 def _waiting(studio: Studio, found: queue.Queue, number: int, t: Translator) -> str:
     entry = found.waiting[number]
-    why = _held(studio, entry, t) if _is_held(entry) else _waits_for(studio, found, number, t)
+    why = _held(studio, entry, t) if _is_held(studio, entry) else _waits_for(found, number, t)
     may_write = studio.owner is None or studio.owner.writes
     offered = []
     if may_write and number > 0:
@@ -120,40 +127,40 @@ def _title(entry: Entry, t: Translator) -> str:
     return f"<span class='what'>{escape(_kind(entry, t))} <b>{escape(_name(entry))}</b></span>"
 
 
-def _waits_for(studio: Studio, found: queue.Queue, number: int, t: Translator) -> str:
+def _waits_for(found: queue.Queue, number: int, t: Translator) -> str:
     """Return which job has what this one needs, or how many come first."""
     wanted = devices.devices_of(found.waiting[number].lane)
     ahead = sum(bool(set(wanted) & set(devices.devices_of(each.lane))) for each in found.waiting[:number])
     busy = next((each for each in found.running if each.device in wanted), None)
     if busy is None:
         return t("queue.next") if not ahead else t("queue.behind", n=ahead)
-    said = _has(studio, busy, t)
+    said = _has(busy, t)
     return f"{said} {t('queue.behind', n=ahead)}" if ahead else said
 
 
-def _has(studio: Studio, entry: Entry, t: Translator) -> str:
-    card, what = devices.card_of(entry.device), _what(studio, entry, t)
+def _has(entry: Entry, t: Translator) -> str:
+    card, what = devices.card_of(entry.device), _what(entry, t)
     if card is not None:
         return t("queue.waits_gpu", card=card, what=what)
     return t("queue.waits_cpu" if entry.device == devices.CPU else "queue.waits_light", what=what)
 
 
-def _is_held(entry: Entry) -> bool:
-    return bool(entry.held) and process.living(entry.held) is not None
+def _is_held(studio: Studio, entry: Entry) -> bool:
+    return queue.is_held(studio.workspace, studio.workspace.root / entry.job)
 
 
 def _held(studio: Studio, entry: Entry, t: Translator) -> str:
     device = devices.devices_of(entry.lane)[0]
     needed, free = turns.planned_memory(studio.workspace.root / entry.job), turns.free_memory(device) or 0
     loaded = ", ".join(_loaded(session.describe()) for session in studio.chats())
-    return t("queue.held", name=_name(entry), needed=bytes_of(needed), free=bytes_of(free), loaded=loaded or "–")
+    return t("queue.held", needed=bytes_of(needed), free=bytes_of(free), loaded=loaded or "–")
 
 
 def _loaded(about: Mapping[str, Any]) -> str:
     return str(about.get("run") or about.get("model"))
 
 
-def _what(studio: Studio, entry: Entry, t: Translator) -> str:
+def _what(entry: Entry, t: Translator) -> str:
     return f"{_kind(entry, t)} {_short(entry)}"
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from app import turns
+from app import jobs, turns
 from app.standing import told
 from app.studio import Studio
 from core.commands.root import app as commands
@@ -310,7 +310,8 @@ def test_what_does_not_fit_beside_a_chat_waits_until_a_person_ends_it(workspace)
     large = planned(workspace, "large", 1e15)
     assert turns.begin_ready(studio) == []
     notes = told(studio, words("en"), False)["notes"]
-    assert "waits for the memory of the chat" in notes
+    assert "Waits for the memory of the chat: it needs" in notes
+    assert words("en")("job.held") in jobs.status_line(jobs.look(studio, large), words("en"))
     assert 'data-press="end-chats"' in notes
     small = planned(workspace, "small", 1e6)
     queue.move(workspace, small, "first")

@@ -32,7 +32,20 @@ from core.runs.queue_file import (
 )
 from core.workspace import Workspace
 
-__all__ = ["Entry", "Queue", "add", "cancel", "look", "move", "place", "recover", "replace", "stamp", "start_ready"]
+__all__ = [
+    "Entry",
+    "Queue",
+    "add",
+    "cancel",
+    "is_held",
+    "look",
+    "move",
+    "place",
+    "recover",
+    "replace",
+    "stamp",
+    "start_ready",
+]
 
 Where = Literal["first", "up", "down", "last"]
 Hold = Callable[[Path, devices.Device], bool]
@@ -98,6 +111,12 @@ def place(workspace: Workspace, job: Path) -> int | None:
         return None
     wanted = set(devices.devices_of(waiting[found].lane))
     return 1 + sum(bool(wanted & set(devices.devices_of(each.lane))) for each in waiting[:found])
+
+
+def is_held(workspace: Workspace, job: Path) -> bool:
+    """Tell whether a living server holds a waiting job back until a chat has given its memory up."""
+    name = name_of(workspace, job)
+    return any(_living_hold(each) for each in read(workspace).waiting if each.job == name)
 
 
 def move(workspace: Workspace, job: Path, where: Where) -> None:
@@ -203,8 +222,12 @@ def _begin(workspace: Workspace, state: State, entry: Entry, device: devices.Dev
 
 def _is_held(workspace: Workspace, entry: Entry, device: devices.Device, hold: Hold | None) -> bool:
     if hold is None:
-        return bool(entry.held) and process.living(entry.held) is not None
+        return _living_hold(entry)
     return hold(workspace.root / entry.job, device)
+
+
+def _living_hold(entry: Entry) -> bool:
+    return bool(entry.held) and process.living(entry.held) is not None
 
 
 def _note_hold(state: State, entry: Entry, held: bool, hold: Hold | None) -> None:
