@@ -88,9 +88,8 @@ def waiting_job(studio: Studio, name: str) -> Path:
 
 def _running(studio: Studio, entry: Entry, t: Translator) -> str:
     job = studio.workspace.root / entry.job
-    seen = jobs.Seen(
-        job, process.status(job), studio.story(job).events
-    )  # not all events: a training may have told 100,000
+    told = studio.story(job).events  # not all: a training may have told 100,000
+    seen = jobs.Seen(job, process.status(job), told)
     since = t("queue.since", time=time.strftime("%H:%M", time.localtime(entry.since)),
               spent=spoken(time.time() - entry.since, t))  # fmt: skip
     device = f'<span class="pill running">{escape(device_name(entry.device, t))}</span>'
