@@ -44,7 +44,7 @@ class View:
 
 def updates(studio: Studio, page: RunsPage, view: View, before: Any, t: Translator) -> Any:
     """Return the updates of list, chosen run and trash that differ from `before`, or a skip when there is no news."""
-    runs, left = studio.shelf.look(_PATIENCE)
+    runs, left = studio.shelf.look(_PATIENCE, listing.PAGE)
     found = listing.matching(runs, view.search, view.filter, t)
     rows = found[: view.count]
     chosen = next((run for run in runs if run.name == view.chosen), None)

@@ -77,8 +77,11 @@ class Shelf:
         self._changed = False
         self._saved = 0.0
 
-    def look(self, seconds: float = math.inf) -> tuple[list[Summary], int]:
-        """Return the runs, newest first, and how many are left to read when that took longer than `seconds`."""
+    def look(self, seconds: float = math.inf, least: int = 0) -> tuple[list[Summary], int]:
+        """Return the runs, newest first, and how many are left to read when that took longer than `seconds`.
+
+        So many as `least` are read however long it takes.
+        """
         with self._lock:
             if self._kept is None:
                 self._kept = _opened(self._file)
@@ -86,7 +89,7 @@ class Shelf:
             names = sorted(_names(self._workspace.runs), reverse=True)
             for name in names:
                 known = self._made.get(name)
-                if known is None and time.monotonic() - began > seconds:
+                if known is None and len(found) >= least and time.monotonic() - began > seconds:
                     left += 1
                     continue
                 summary = self._summary(name, known)
