@@ -85,7 +85,8 @@ class Shelf:
         with self._lock:
             if self._kept is None:
                 self._kept = _opened(self._file)
-            began, found, left = time.monotonic(), [], 0
+            began, left = time.monotonic(), 0
+            found: list[Summary] = []
             names = sorted(_names(self._workspace.runs), reverse=True)
             for name in names:
                 known = self._made.get(name)
