@@ -48,7 +48,16 @@ LOOKS = {
         "data-remove",
     ),
     *("data-table", "go-chat", "go-evaluate", "go-merge", "mixture", "preset-undo", "preview-next", "pulse-again"),
-    *("pulse-jobs", "pulse-runs", "records-back", "records-goto", "records-onward", "run-no", "runs-bundle"),
+    *(
+        "pulse-jobs",
+        "pulse-runs",
+        "records-back",
+        "records-goto",
+        "records-onward",
+        "run-body",
+        "run-no",
+        "runs-bundle",
+    ),
     *(
         "runs-compare",
         "runs-compare-close",

@@ -262,7 +262,16 @@ def _wire_measuring(studio: Studio, form: _Form, pulse: Any, t: Translator) -> N
         card.notice,
         t,
     )
-    when(pulse.click, tick, followed, [*card.job.outputs, card.stamp, card.measured], card.notice, t, toast=False, reads=True)
+    when(
+        pulse.click,
+        tick,
+        followed,
+        [*card.job.outputs, card.stamp, card.measured],
+        card.notice,
+        t,
+        toast=False,
+        reads=True,
+    )
 
 
 def _plan_outputs(form: _Form) -> list[Any]:

@@ -117,7 +117,9 @@ def work_through(job: Path, worker: supervisor.Worker) -> dict[str, Any]:
                 raise typer.Exit(130) from interrupt
             process.ask_to_stop(job)
             say(t("cli.stopping"))
-            stream = follow(job, offset=before)  # an interrupted generator is over; tell again from where the teller stands
+            stream = follow(
+                job, offset=before
+            )  # an interrupted generator is over; tell again from where the teller stands
             teller.skip()
     supervisor.wait(job)
     last = process.last_event(job)
