@@ -4,7 +4,6 @@ A graphics card counts only when the installed torch can use it: a CPU build bes
 """
 
 import contextlib
-import importlib.util
 import os
 import platform
 import re
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+
+from core.runs.devices import torch_uses_cards as _torch_uses_cards
 
 _GROUP_FILES = (  # of a container's memory: its limit, what is used, and what of that is a cache of files; in both layouts
     ("memory.max", "memory.current", "memory.stat", "file "),
@@ -73,16 +74,6 @@ def _card(_: int) -> Machine | None:
         return Machine("cuda", name, int(total) << 20, int(free) << 20, float(capability) >= 8.0)  # Ampere and later
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
-
-
-@lru_cache(maxsize=1)
-def _torch_uses_cards() -> bool:
-    """Read from torch's own version file whether it was built for cards; importing it would take seconds."""
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
-        return False
-    text = Path(found.origin).with_name("version.py").read_text(encoding="utf-8")
-    return re.search(r"^(?:cuda|hip)\b[^=\n]*=\s*'", text, re.MULTILINE) is not None
 
 
 @lru_cache(maxsize=1)
