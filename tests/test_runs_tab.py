@@ -186,6 +186,8 @@ def test_a_deleted_run_comes_back_whole_and_the_trash_of_data_stays(workspace: W
 
 def test_old_checkpoints_go_and_the_last_and_the_best_stay(workspace: Workspace) -> None:
     run = finished_run(workspace, "one", steps=60, checkpoints=[10, 20, 30, 40, 50, 60])  # 40 is the best
+    for old in (run.path, run.log):
+        os.utime(old, (1_000_000_000, 1_000_000_000))
     shelf = Shelf(workspace)
     before = shelf.look()[0][0].bytes
     assert space.clean(run) == 4 * 1000
