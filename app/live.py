@@ -21,6 +21,7 @@ from core.wording import Translator, languages, words
 
 IN_ALL = 10.0  # answers a second to all pages together; chosen by us: some 2 % of a processor core
 OFTEN, SELDOM = 1.0, 2.0  # seconds between two questions of a page, while a run is at work and else
+LONGEST = 10.0  # seconds; no number of pages, and nobody who invents some, makes a page older than that
 _FRESH = 0.5  # seconds for which one look serves all
 _KEPT = 32  # drawn runs, and watched ones
 Pulse = Callable[[Studio], str]
@@ -131,7 +132,7 @@ class Live:
         now = time.monotonic()
         with self._lock:
             self._viewers = {name: until for name, until in self._viewers.items() if until > now}
-            wait = max(least, len(self._viewers | {viewer: now}) / IN_ALL)
+            wait = min(LONGEST, max(least, len(self._viewers | {viewer: now}) / IN_ALL))
             self._viewers[viewer[:40]] = now + 2 * wait + 3  # whoever has not asked until then is gone
         return round(1000 * wait)
 
