@@ -11,6 +11,7 @@ WORKSPACE/
   trash/                        what was deleted, until the person empties it
 """
 
+import errno
 import re
 import shutil
 import unicodedata
@@ -21,6 +22,7 @@ from core.errors import PathError, ResourceError, problem
 
 PROJECT = Path(__file__).parent.parent
 SAMPLES = PROJECT / "data"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a person's share of it, the largest file allowed
 _NAME = re.compile(r"[\w][\w.\- ]{0,79}", re.UNICODE)
 
 

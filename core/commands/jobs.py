@@ -62,8 +62,10 @@ def resume(run: str, workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption
     """Take the steps that a stopped, failed or killed run has left, exactly as if nothing had happened."""
     place, t = open_workspace(workspace), translator()
     found = directory.find(place, run)
-    step = resuming.require_resumable(found)
-    for drifted in resuming.check(place, found):
+    resuming.require_resumable(found)
+    position, damaged = resuming.last_intact(found)
+    step = position.step if position else 0
+    for drifted in resuming.compared(place, found, position, damaged):
         say(drifted.say(language()))
     ending.settle(found)
     resuming.clear(found)

@@ -7,6 +7,7 @@ done nothing and the job still waits; killed after, the job has begun.
 
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def begin(lock: Path, job: Path) -> bool:
             return False
         process.note_process(job, os.getpid())
         mark.unlink()
+    # Its libraries take seconds to load: whoever ends it politely meanwhile has asked for a stop, as later.
+    signal.signal(signal.SIGTERM, lambda *_: process.ask_to_stop(job))
     return True
 
 

@@ -65,15 +65,17 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Return the complete checkpoints, oldest first."""
-        return sorted(marker.parent for marker in self.path.glob(f"checkpoints/step-*[0-9]/{COMPLETE}"))
+        return sorted((marker.parent for marker in self.path.glob(f"checkpoints/step-*[0-9]/{COMPLETE}")), key=step_of)
 
     def adapter(self) -> Path | None:
-        """Return the folder of the adapter to use: the final one, else the last complete checkpoint's."""
-        final = self.path / "final"
-        if (final / COMPLETE).exists():
-            return final
-        saved = self.checkpoints()
-        return saved[-1] if saved else None
+        """Return the folder of the adapter to use: the final one, else the last complete checkpoint's.
+
+        A run that was stopped and went on has a final one that is older than its checkpoints, until it ends again.
+        """
+        final, saved = self.path / "final", self.checkpoints()
+        if not (final / COMPLETE).exists():
+            return saved[-1] if saved else None
+        return saved[-1] if saved and _made(saved[-1]) > _made(final) else final
 
     def require_adapter(self) -> Path:
         """Return `adapter()`.
@@ -89,6 +91,15 @@ class Run:
     def jobs(self, kind: Literal["evaluations", "merges"]) -> list[Path]:
         """Return the job directories of a kind, oldest first."""
         return sorted(config.parent for config in self.path.glob(f"{kind}/*/config.yaml"))
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that a checkpoint was saved at."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def _made(saved: Path) -> int:
+    return (saved / COMPLETE).stat().st_mtime_ns
 
 
 def find(workspace: Workspace, name: str) -> Run:
@@ -136,7 +147,12 @@ def create(
         except FileExistsError:
             continue
     aside = path / "config.yaml.part"
-    aside.write_text(yaml.safe_dump({**config, **bring(path)}, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    try:
+        brought = bring(path)
+    except BaseException:
+        shutil.rmtree(path)
+        raise
+    aside.write_text(yaml.safe_dump({**config, **brought}, sort_keys=False, allow_unicode=True), encoding="utf-8")
     aside.replace(path / "config.yaml")
     return path
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.errors import RunError, problem
 from core.runs import directory, events, process, queue
-from core.runs.directory import Run
+from core.runs.directory import Run, step_of
 from core.workspace import Workspace
 
 _WAIT = 10.0  # seconds for a process to be gone that was killed, or has told its end
@@ -24,7 +24,7 @@ def ask(run: Run) -> None:
 def saved_step(run: Run) -> int:
     """Return the step of the last complete checkpoint, 0 when nothing is saved."""
     saved = run.checkpoints()
-    return int(saved[-1].name.removeprefix("step-")) if saved else 0
+    return step_of(saved[-1]) if saved else 0
 
 
 def at_once(run: Run) -> int:

@@ -182,11 +182,17 @@ def _taken_back(event: Event, step: int) -> bool:
 def append(log: Path, event: Event) -> None:
     """Append one event and hand it to the operating system, so that a crash right after loses nothing."""
     line = json.dumps({"time": time.time(), "event": event.event, **asdict(event)}, ensure_ascii=False) + "\n"
-    with log.open("ab+") as file:
-        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-            file.write(b"\n")  # the line before was cut off by a full disk
-        file.write(line.encode())
-        file.flush()
+    with log.open("ab+", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        if before and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            line = "\n" + line  # the line before was cut off when somebody was killed
+        left = line.encode()
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            file.truncate(before)  # a full disk took a part of it
+            raise
         os.fsync(file.fileno())
 
 

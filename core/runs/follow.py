@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.errors import Problem, RunError, problem
 from core.runs import events, process, supervisor
-from core.runs.directory import Run
+from core.runs.directory import Run, step_of
 
 
 def follow(job: Path, seconds: float = 0.2, offset: int = 0) -> Iterator[events.Event]:
@@ -32,11 +32,11 @@ def follow(job: Path, seconds: float = 0.2, offset: int = 0) -> Iterator[events.
 def lost(job: Path) -> Problem:
     """Return the words for a job whose worker is gone without a word, and what of it is saved."""
     code = supervisor.exit_code(job)
-    if code is not None and code > 0:  # it never came to its own words, for example because a library does not load
+    if code is not None and code > 0 and process.told_nothing(job):  # for example because a library does not load
         return problem("run.could_not_start", job.name, exit_code=code, log=str(job / "worker.log"))
-    saved = [each.name for each in Run(job).checkpoints()]
+    saved = [step_of(each) for each in Run(job).checkpoints()]
     values = {
         "signal": -code if code is not None and code < 0 else "?",
-        "saved": int(saved[-1].removeprefix("step-")) if saved else "",
+        "saved": saved[-1] if saved else "",
     }
     return problem("run.lost_with_checkpoint" if saved else "run.lost", job.name, **values)

@@ -118,6 +118,7 @@ def note_process(job: Path, pid: int) -> None:
     """
     if worker_pid(job) == pid:
         return
+    (job / "worker.exit").unlink(missing_ok=True)  # of the worker before
     aside = job / f"worker.pid.{os.getpid()}"
     aside.write_text(f"{identity(pid)} {_log_bytes(job)}")
     aside.replace(job / "worker.pid")
@@ -165,15 +166,15 @@ def status(job: Path) -> Status:
         return "queued"
     alive = worker_pid(job) is not None  # before the log is read: a worker writes its end first and leaves then
     last = last_event(job)
-    if last is not None and last.event in events.ENDS and not _started_since(job):
+    if last is not None and last.event in events.ENDS and not told_nothing(job):  # else it is the earlier one's end
         return last.event.removeprefix("run_")  # type: ignore[return-value]
     if alive:
         return "running"
     return "queued" if last is None and not (job / "worker.pid").exists() else "lost"
 
 
-def _started_since(job: Path) -> bool:
-    """Tell whether a worker was started after the last event: the end that this tells is that of the one before."""
+def told_nothing(job: Path) -> bool:
+    """Tell whether the job's last worker, living or not, has not told anything yet."""
     try:
         noted = (job / "worker.pid").read_text().split(" ")
     except FileNotFoundError:  # of another studio

@@ -8,7 +8,7 @@ from pathlib import Path
 from core.errors import RunError, problem
 from core.runs import digest, process
 from core.runs.digest import Digest
-from core.runs.directory import COMPLETE, Run
+from core.runs.directory import COMPLETE, Run, step_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,3 @@ def require_idle(run: Run) -> None:
     jobs = (run.path, *run.jobs("evaluations"), *run.jobs("merges"))
     if any(process.status(job) in ("running", "queued") for job in jobs):
         raise RunError(problem("run.busy", run.name))
-
-
-def step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))

@@ -4,11 +4,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from core.errors import StudioError, problem
 from core.progress import Cancelled
 from core.runs import events, heartbeat, process
+from core.workspace import DISK_FULL
 
 
 def run_worker(work: Callable[[Path], None]) -> None:
@@ -36,9 +38,12 @@ def run_worker(work: Callable[[Path], None]) -> None:
         failed = problem("run.crashed", reason=reason)
         if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
             failed = problem("run.out_of_memory", reason=reason)
-        elif isinstance(error, OSError) and error.errno == 28:
+        elif isinstance(error, OSError) and error.errno in DISK_FULL:
             failed = problem("disk.full_while_running", str(job))
-        events.append(log, events.RunFailed(problems=[failed.to_dict()], details=traceback.format_exc()[-8000:]))
+        with suppress(
+            OSError
+        ):  # the disk is too full even for that: worker.log may have it, and the checkpoints are there
+            events.append(log, events.RunFailed(problems=[failed.to_dict()], details=traceback.format_exc()[-8000:]))
     else:
         return
     sys.exit(1)

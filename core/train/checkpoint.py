@@ -1,6 +1,5 @@
 """Write what was learnt so that it is complete or absent, even when the machine dies half-way."""
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,8 +16,8 @@ from core.runs.intact import seal
 from core.train.methods.method import Method
 from core.train.resume import FILES
 from core.train.state import write_state
+from core.workspace import DISK_FULL
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the share of it that a person has, the largest file
 _ASIDE = ".part"
 
 
@@ -42,7 +41,9 @@ def save(
 def copy(checkpoint: Path, target: Path) -> None:
     """Write what was learnt up to a checkpoint into `target`, just as `save` did without a state: complete or absent."""
     with _complete_or_absent(target) as aside:
-        shutil.copytree(checkpoint, aside, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*FILES))
+        for file in checkpoint.iterdir():
+            if file.name not in (*FILES, COMPLETE):
+                shutil.copy2(file, aside / file.name)
 
 
 def remove(checkpoint: Path) -> None:
@@ -85,7 +86,7 @@ def _as_os_error() -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        for number in FULL:
+        for number in DISK_FULL:
             if f"os error {number})" in str(error):
                 raise OSError(number, os.strerror(number)) from error
         raise

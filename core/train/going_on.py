@@ -14,6 +14,7 @@ from core.errors import Problem, RunError, StudioError, problem
 from core.models import folder as models
 from core.models.methods import TRAITS
 from core.runs.directory import COMPLETE, Run, find
+from core.runs.intact import is_intact
 from core.settings import RunSettings
 from core.train.resume import FILES
 from core.workspace import Workspace
@@ -59,16 +60,28 @@ def bring(workspace: Workspace, settings: RunSettings, run: Path) -> dict[str, s
     """Copy what the run begins from into its directory, and return what its config says of it.
 
     Raises:
-        RunError: if the earlier run has nothing saved.
+        RunError: if the earlier run has nothing saved, or what it saved is damaged.
     """
     earlier = find(workspace, settings.model.adapter)
-    folder = earlier.require_adapter()
-    shutil.copytree(folder, run / START, ignore=shutil.ignore_patterns(*FILES, COMPLETE))
+    folder, begun = earlier.require_adapter(), run / START
+    if (folder / COMPLETE).read_bytes() and not is_intact(folder):  # an older studio's marker says nothing
+        raise RunError(problem("continue.damaged", earlier.name, folder=folder.name))
+    begun.mkdir()
+    for file in folder.iterdir():
+        if file.name not in (*FILES, COMPLETE):
+            shutil.copy2(file, begun / file.name)
     return {
         "run": earlier.name,
         "adapter": str(folder.relative_to(earlier.path)),
-        "adapter_sha256": weights_hash(folder),
+        "adapter_sha256": weights_hash(begun),
     }
+
+
+def size(workspace: Workspace, settings: RunSettings) -> int:
+    """Return the bytes that a run begins from, 0 where it begins from its base."""
+    if not settings.model.adapter:
+        return 0
+    return sum(file.stat().st_size for file in find(workspace, settings.model.adapter).require_adapter().iterdir())
 
 
 def required(run: Run) -> Path | None:

@@ -13,9 +13,10 @@ import psutil
 
 from core.errors import Problem, RunError, problem
 from core.runs import events
-from core.runs.directory import Run
+from core.runs.directory import Run, step_of
+from core.runs.intact import is_intact
 from core.train.batches import steps_per_epoch
-from core.train.checkpoint import FULL, copy, remove, remove_unfinished
+from core.train.checkpoint import copy, remove, remove_unfinished
 from core.train.examples import RunData
 from core.train.peak import peak_bytes
 from core.train.recording import is_first
@@ -23,8 +24,10 @@ from core.train.schedule import validation_interval
 from core.train.stopping import Validations, superfluous
 from core.train.trainer import Step, Trainer
 from core.train.watch import Watch
+from core.workspace import DISK_FULL
 
 MOST_SOURCES = 20  # that are validated one by one; chosen by us: more is no table that anyone reads
+_LOOKS_AGAIN = 2.0  # seconds between two attempts to save on a full disk
 Reason = Literal["done", "stopped", "no_better"]
 
 
@@ -68,6 +71,9 @@ class Loop:
         """
         if is_first():
             remove_unfinished(self._run.path / "checkpoints")
+            for folder in self._run.checkpoints():
+                if step_of(folder) > self._first:  # damaged: those steps are taken again
+                    remove(folder)
         reason = self._steps_or_save()
         self._say(events.Phase(name="saving"))
         best, patience = self._validations, self._run.settings.schedule.patience
@@ -75,6 +81,9 @@ class Loop:
             values = {"step": best.best_step, "loss": f"{best.best_loss:.3f}", "untrained": f"{best.untrained:.3f}"}
             self._warn(problem("train.not_better", "optim.learning_rate", **values))
         kept = best.best_step if patience and best.best_step else self._step
+        if kept != self._step and not is_intact(self._folder(kept)):
+            self._warn(problem("train.best_gone", f"step {kept}", step=kept, kept=self._step))
+            kept = self._step
         self._keep(kept)
         return events.TrainingEnded(
             reason=reason,
@@ -107,6 +116,8 @@ class Loop:
         validate_every = validation_interval(settings.log, total, per_epoch)
         if not self._first:
             self._validate()
+        if self._first and self._validations.exhausted:  # it was killed before it could say so
+            return "no_better"
         pace = _Pace()
         for step in self._trainer.steps():
             self._step, last = step.step, step.step == total
@@ -186,11 +197,9 @@ class Loop:
         try:
             self._save(folder, self._state())
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL:
                 raise
-            kept = [int(each.name.removeprefix("step-")) for each in self._run.checkpoints()]
-            values = {"step": self._step, "kept": kept[-1] if kept else 0, "reason": error.strerror}
-            self._say(events.Warned(code="train.not_saved", where=f"step {self._step}", values=values))
+            self._alert([self._not_saved("train.not_saved", error)])
             return
         self._say(events.CheckpointSaved(step=self._step, path=f"checkpoints/{folder.name}"))
         self._tidy()
@@ -210,21 +219,31 @@ class Loop:
 
     def _tidy(self) -> None:
         """Remove the checkpoints that are neither the best nor among the newest."""
-        saved = [int(folder.name.removeprefix("step-")) for folder in self._run.checkpoints()]
+        saved = [step_of(folder) for folder in self._run.checkpoints()]
         every, keep = self._run.settings.checkpoint.every_steps, self._run.settings.checkpoint.keep
         for step in superfluous(saved, every, keep, self._validations.best_step):
             remove(self._folder(step))
 
     def _keep(self, step: int) -> None:
-        """Make a step the result: the present one, or one that was saved."""
+        """Make a step the result: the present one, or one that was saved. On a full disk it waits until there is space."""
         if not is_first():
             return
         final = self._run.path / "final"
-        if step == self._step:
-            self._save(final, None)
-        else:
-            copy(self._folder(step), final)
+        while True:
+            try:
+                self._save(final, None) if step == self._step else copy(self._folder(step), final)
+                break
+            except OSError as error:
+                if error.errno not in DISK_FULL or (self._run.path / "stop").exists():
+                    raise
+                self._warn(self._not_saved("train.waits_for_space", error))
+            time.sleep(_LOOKS_AGAIN)
         self._tidy()
+
+    def _not_saved(self, code: str, error: OSError) -> Problem:
+        saved = [step_of(folder) for folder in self._run.checkpoints()]
+        values = {"step": self._step, "kept": saved[-1] if saved else 0, "reason": error.strerror}
+        return problem(code, f"step {self._step}", **values)
 
     def _folder(self, step: int) -> Path:
         return self._run.path / "checkpoints" / f"step-{step:06d}"

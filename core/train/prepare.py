@@ -36,7 +36,9 @@ def prepare(workspace: Workspace, settings: RunSettings, progress: Progress = si
     expected = checked_plan(workspace, settings, progress)
     findings = admit(workspace, settings)
     adapter = expected.adapter_bytes if expected else 0
-    require_space(workspace.runs, adapter * (settings.checkpoint.keep + 2) + 20_000_000, "the run")
+    # A checkpoint holds the optimizer's state, too: two numbers for each weight that is trained.
+    saved = adapter * (3 * (settings.checkpoint.keep + 2) + 1) + going_on.size(workspace, settings)
+    require_space(workspace.runs, saved + 20_000_000, "the run")
     name = settings.name or f"{slug(settings.model.path.rstrip('/').rpartition('/')[2])}_{settings.method.name}"
     planned = {"plan": expected.summary()} if expected else {}
     config = job_config(workspace, settings, "train") | planned | {"findings": findings}

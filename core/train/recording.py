@@ -7,11 +7,10 @@ from contextlib import contextmanager
 
 from core.runs import events
 from core.runs.directory import Run
-from core.train.checkpoint import FULL
 from core.train.tracking.background import InBackground
 from core.train.tracking.chosen import open_trackers
 from core.train.tracking.tracker import About, numbers, result
-from core.workspace import Workspace
+from core.workspace import DISK_FULL, Workspace
 
 _LOOKS_AGAIN = 1.0  # seconds
 
@@ -69,6 +68,6 @@ class Recorder:
             try:
                 return events.append(self._run.log, event)
             except OSError as error:
-                if error.errno not in FULL or (self._run.path / "stop").exists():
+                if error.errno not in DISK_FULL or (self._run.path / "stop").exists():
                     raise
             time.sleep(_LOOKS_AGAIN)

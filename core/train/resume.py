@@ -15,7 +15,7 @@ from core.data.pinned import check_pinned
 from core.data.registry import Registry
 from core.errors import Problem, RunError, StudioError, problem
 from core.models import folder as models
-from core.runs.directory import Run
+from core.runs.directory import Run, step_of
 from core.runs.intact import is_intact
 from core.runs.process import QUEUED
 from core.train.machine import machine
@@ -24,7 +24,7 @@ from core.workspace import Workspace
 
 STATE, TENSORS = FILES = "training_state.json", "training_state.safetensors"  # beside what is learnt, in a checkpoint
 _ENDED_EARLY = ("stopped", "lost", "failed")
-_FREE = ("checkpoint.", "log.", "name")  # settings that change nothing of what is learnt
+_FREE = ("checkpoint.", "log.every_steps", "log.trackers", "name")  # settings that change nothing of what is learnt
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,18 @@ class Position:
 def resumable(run: Run) -> int | None:
     """Return the step that a run would go on from, 0 for its start; None when it is at work, waits, or has done all.
 
+    None, too, for one that came in a bundle, or whose checkpoints an older studio saved without a state to go on from.
+
     Whether the checkpoint is intact is seen when it is read.
     """
     status = run.status
     unstarted = status == "queued" and not (run.path / QUEUED).exists()
-    if status not in _ENDED_EARLY and not unstarted:
+    if run.config.get("elsewhere") or (status not in _ENDED_EARLY and not unstarted):
         return None
     saved = _with_state(run)
-    return _step(saved[-1]) if saved else 0
+    if not saved and run.checkpoints():  # an older studio's, which would be lost in a start from the first step
+        return None
+    return step_of(saved[-1]) if saved else 0
 
 
 def check(workspace: Workspace, run: Run) -> list[Problem]:
@@ -62,7 +66,7 @@ def check(workspace: Workspace, run: Run) -> list[Problem]:
 def compared(workspace: Workspace, run: Run, position: Position | None, damaged: Sequence[Path]) -> list[Problem]:
     """Return and raise what `check` does, of checkpoints that were looked at already."""
     _require_same(workspace, run, position)
-    found = [problem("resume.damaged", folder.name, step=_step(folder)) for folder in damaged]
+    found = [problem("resume.damaged", folder.name, step=step_of(folder)) for folder in damaged]
     return [*found, *(_drifted(position) if position else ())]
 
 
@@ -89,7 +93,7 @@ def last_intact(run: Run) -> tuple[Position | None, list[Path]]:
     for folder in reversed(_with_state(run)):
         if is_intact(folder):
             values = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            return Position(folder, _step(folder), values["log_bytes"], values["made_with"]), damaged
+            return Position(folder, step_of(folder), values["log_bytes"], values["made_with"]), damaged
         damaged.append(folder)
     return None, damaged
 
@@ -137,7 +141,7 @@ def _changed(run: Run, position: Position, fingerprint: str) -> Iterator[Problem
     for name in sorted({*then["data"], *now["data"]}):
         if then["data"].get(name) != now["data"].get(name):
             yield problem("resume.other_data", name)
-    if fingerprint and then["model"] != fingerprint:
+    if not run.config["model"]["fingerprint"] and fingerprint and then["model"] != fingerprint:  # else told already
         yield problem("model.other_base", run.config["model"]["path"], run=run.name)
     if then["prompt"] != now["prompt"]:
         yield problem("resume.other_prompt", run.config["prompt"]["name"])
@@ -168,7 +172,3 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any], path: str 
 def _with_state(run: Run) -> list[Path]:
     """Return the checkpoints that a training can go on from, oldest first."""
     return [folder for folder in run.checkpoints() if (folder / STATE).exists()]
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))

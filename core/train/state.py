@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from core.train.resume import STATE, TENSORS
 
-_TENSOR = "tensor "  # stands before the name of a tensor where it is in the tree
+_TENSOR = "\0"  # stands before the name of a tensor where it is in the tree; no text of a setting has it
 
 
 def write_state(state: dict[str, Any], folder: Path) -> None:

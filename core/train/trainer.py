@@ -7,7 +7,7 @@ sums are divided by the batch's token count, never means averaged. So 8 x 1 and 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -177,8 +177,11 @@ class Trainer:
         try:
             return float(self.forward.loss(self._micro_batch(examples).to(self.device)))
         except (RuntimeError, MemoryError) as error:
-            if len(examples) < 2 or not is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
+            if len(examples) == 1:
+                tokens = len(examples[0].input_ids) + self._before
+                raise RunError(problem("train.no_memory", step=self._taken, tokens=tokens)) from error
         free_memory()  # outside of the handler, whose error would keep what the attempt has taken
         half = len(examples) // 2
         return self._summed_loss(examples[:half]) + self._summed_loss(examples[half:])
@@ -196,7 +199,8 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where another trainer of the same run was; the trained weights are restored by the method."""
         self._taken = state["taken"]
-        self._cut_into(Pieces(**state["pieces"]))
+        pieces = Pieces(**state["pieces"])
+        self._cut_into(replace(pieces, checkpointing=pieces.checkpointing or self.pieces.checkpointing))
         found = {int(number): values for number, values in state["optimizer"].items()}  # JSON has names only
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": found})
         if self._scaler.is_enabled():

@@ -129,9 +129,10 @@ def _position(run: Run, workspace: Workspace, say: Say) -> Position | None:
     if not run.log.exists() or not run.log.stat().st_size:
         return None
     position, damaged = last_intact(run)
+    found = compared(workspace, run, position, damaged)  # or raises: then nothing that was told is taken back
     say(events.Resumed(step=position.step if position else 0))
-    for found in compared(workspace, run, position, damaged):
-        say(events.Warned(code=found.code, where=found.where, values=found.values))
+    for each in found:
+        say(events.Warned(code=each.code, where=each.where, values=each.values))
     return position
 
 
