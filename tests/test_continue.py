@@ -83,6 +83,16 @@ def test_the_earlier_run_may_be_deleted(workspace, earlier):
         going_on.required(further)
 
 
+def test_a_damaged_adapter_is_not_gone_on_from_and_leaves_no_half_made_run(workspace):
+    run, _ = trained(workspace)
+    file = run.path / "final" / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    before = sorted(workspace.runs.iterdir())
+    with pytest.raises(StudioError, match="is damaged"):
+        prepare(workspace, chosen(**{"model.adapter": run.name}))
+    assert sorted(workspace.runs.iterdir()) == before
+
+
 @pytest.mark.parametrize(("settings", "code", "where"), [
     ({"lora.rank": 8}, "continue.other_setting", "lora.rank"),
     ({"method.name": "qlora"}, "continue.other_setting", "method.name"),

@@ -8,6 +8,7 @@ from itertools import cycle
 
 import psutil
 import pytest
+import torch
 import yaml
 
 from core.data.registry import Registry
@@ -18,6 +19,7 @@ from core.runs.intact import is_intact
 from core.settings import from_dict
 from core.train import resume
 from core.train.prepare import prepare
+from core.train.state import read_state, write_state
 from core.workspace import Workspace
 from tests.tiny import build_tiny_model
 from tests.worker_process import start
@@ -200,6 +202,30 @@ def test_a_disk_too_full_for_the_log_makes_the_training_wait_and_lose_nothing(wo
     worker.join(SLOWEST)
     assert run.status == "finished"
     assert series(run) == series(whole)
+    assert all(json.loads(line) for line in run.log.read_text().splitlines())  # what was cut off was taken back
+
+
+def test_what_is_later_than_the_checkpoint_it_goes_on_from_does_not_count_as_new(workspace):
+    """Otherwise the damaged ones would be "the newest", and those that are saved now would be tidied away."""
+    run = new_run(workspace, **{"checkpoint.keep": 1})
+    worker = start(run.path)
+    until(lambda: len(told(run, events.CheckpointSaved)) > 3, worker)
+    worker.kill()
+    worker.join()
+    for folder in run.checkpoints():
+        (folder / "adapter_model.safetensors").write_bytes(b"")
+    assert resume.last_intact(run)[0] is None
+    finish(run)
+    assert told(run, events.Resumed)[0].step == 0
+    assert all(is_intact(folder) for folder in run.checkpoints())
+
+
+def test_a_text_of_the_settings_is_never_taken_for_a_tensor(tmp_path):
+    state = {"made_with": {"blanks": {"a": "tensor calculus", "b": "/random/cpu"}}, "random": {"cpu": torch.arange(3)}}
+    write_state(state, tmp_path)
+    read = read_state(tmp_path)
+    assert read["made_with"] == state["made_with"]
+    assert torch.equal(read["random"]["cpu"], state["random"]["cpu"])
 
 
 def test_a_run_says_what_is_different_and_does_not_go_on_with_it(workspace):
@@ -225,9 +251,11 @@ def test_a_run_says_what_is_different_and_does_not_go_on_with_it(workspace):
     assert codes(lambda c: c["prompt"].update(text="Be brief.")) == [("resume.other_prompt", "none")]
     assert codes(lambda c: c["model"].update(fingerprint="0" * 64))[0][0] == "model.other_base"
     assert ("data.changed", "sums") in codes(lambda c: c["data"][0].update(sha1="0" * 40))
+    before = series(run)
     worker = start(run.path)  # the worker refuses too, whoever started it
     worker.join(SLOWEST)
     assert run.status == "failed"
+    assert series(run) == before  # and takes nothing back
     (run.path / "config.yaml").write_text(yaml.safe_dump(config))
     finish(Run(run.path))
 
@@ -244,6 +272,21 @@ def test_a_finished_or_running_run_cannot_be_resumed(workspace, whole):
     psutil.Process(worker.pid).send_signal(signal.SIGKILL)
     worker.join()
     assert resume.resumable(run) == 0
+
+
+def test_a_run_that_cannot_go_on_exactly_is_not_started_over(workspace):
+    run = new_run(workspace)
+    worker = start(run.path)
+    until(lambda: bool(run.checkpoints()), worker)
+    worker.kill()
+    worker.join()
+    assert resume.resumable(run)
+    for folder in run.checkpoints():  # as a studio before this one saved them
+        (folder / resume.STATE).unlink()
+    assert resume.resumable(run) is None
+    config = yaml.safe_load((run.path / "config.yaml").read_text())
+    (run.path / "config.yaml").write_text(yaml.safe_dump({**config, "elsewhere": {"run": "x"}}))
+    assert resume.resumable(Run(run.path)) is None
 
 
 @pytest.mark.parametrize("settings", [

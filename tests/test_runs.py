@@ -201,6 +201,31 @@ def test_a_worker_that_cannot_start_is_not_called_killed(tmp_path, monkeypatch):
     assert "left with code 1" in lost(path).say()
 
 
+def saved(folder, seconds):
+    """Make what counts as a complete checkpoint, or result, of some time."""
+    folder.mkdir(parents=True)
+    (folder / directory.COMPLETE).touch()
+    os.utime(folder / directory.COMPLETE, (seconds, seconds))
+    return folder
+
+
+def test_a_run_that_went_on_after_a_stop_is_used_as_it_is_now_and_not_as_it_was_then(tmp_path):
+    run = directory.Run(tmp_path)
+    saved(tmp_path / "checkpoints" / "step-000004", 100)
+    final = saved(tmp_path / "final", 101)
+    assert run.adapter() == final
+    later = saved(tmp_path / "checkpoints" / "step-000008", 200)
+    assert run.adapter() == later
+    os.utime(final / directory.COMPLETE, (300, 300))  # it ended again
+    assert run.adapter() == final
+
+
+def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):
+    for step in (999_999, 1_000_000, 5):
+        saved(tmp_path / "checkpoints" / f"step-{step:06d}", step)
+    assert [directory.step_of(each) for each in directory.Run(tmp_path).checkpoints()] == [5, 999_999, 1_000_000]
+
+
 def finished(step):
     return events.StepFinished(step=step, epoch=0.1, loss=1.0, learning_rate=1.0, grad_norm=1.0, tokens=1,
                                tokens_per_second=1.0, seconds_left=1.0)  # fmt: skip

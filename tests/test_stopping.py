@@ -374,6 +374,38 @@ def test_a_run_without_a_plan_ends_as_well(training, plan):
     assert ended.planned == {}
 
 
+def test_a_best_step_that_is_gone_is_told_and_the_last_one_kept(training):
+    data = some_data(some_examples(8), ("held back", some_examples(12, seed=5)))
+    run = training(data, **{"schedule.patience": 2, "schedule.epochs": 50, "log.validate_every_steps": 3})
+
+    def damage(event):
+        run.say(event)
+        if isinstance(event, events.Phase):  # the steps are over
+            best = min((each for each in run.of(events.Validated) if each.step), key=lambda each: each.loss)
+            file = run.run.path / "checkpoints" / f"step-{best.step:06d}" / WEIGHTS
+            file.write_bytes(file.read_bytes()[:-1] + b"x")
+
+    run.loop._say = damage
+    ended = run.take()
+    assert ended.reason == "no_better"
+    assert ended.kept_step == ended.step > ended.best_step
+    assert "train.best_gone" in run.warned()
+
+
+def test_memory_that_is_too_small_for_a_validation_saves_the_steps_before_it(training):
+    data = some_data(some_examples(16), ("general", some_examples(6, seed=1)))
+    run = training(data, **{"schedule.max_steps": 5, "checkpoint.every_steps": 50, "log.validate_every_steps": 3})
+
+    def refuse(module, _):
+        if not run.trainer.model.training and run.of(events.StepFinished):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    run.trainer.model.get_input_embeddings().register_forward_pre_hook(refuse)
+    with pytest.raises(RunError, match="not enough memory"):
+        run.take()
+    assert run.steps_kept() == [3]
+
+
 def test_memory_that_is_too_small_for_a_step_saves_those_before_it(training):
     run = training(some_data(some_examples(16)), **{"schedule.max_steps": 5, "checkpoint.every_steps": 50})
 

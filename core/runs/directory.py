@@ -26,7 +26,8 @@ from core.settings import RunSettings, from_dict
 from core.workspace import Workspace, checked_name
 
 COMPLETE = "COMPLETE"
-_PARTS = {"settings", "data", "model", "prompt"}
+PARTS = {"settings", "data", "model", "prompt"}  # of every run's config
+YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a safe one; in C, where it was built, ten times as fast
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Run:
             RunError: if config.yaml is not that of a training run.
         """
         config = read_config(self.path)
-        if not isinstance(config, dict) or not config.keys() >= _PARTS:
+        if not is_config(config):
             raise RunError(problem("run.broken", self.name))
         return config
 
@@ -157,6 +158,11 @@ def create(
     return path
 
 
+def is_config(config: Any) -> bool:
+    """Tell whether it is the config of a training run."""
+    return isinstance(config, dict) and config.keys() >= PARTS
+
+
 def read_config(job: Path) -> dict[str, Any]:
     """Return the config of a job directory, None when it is not YAML. Written once, so that it is read once."""
     file = job / "config.yaml"
@@ -165,8 +171,13 @@ def read_config(job: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=512)
 def _read_config(file: Path, _: int) -> Any:
+    return load(file)
+
+
+def load(file: Path) -> Any:
+    """Return what a YAML file holds, None where it is none."""
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=YAML)  # noqa: S506  (it is a safe one)
     except (yaml.YAMLError, UnicodeDecodeError):
         return None
 

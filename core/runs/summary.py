@@ -20,13 +20,11 @@ import yaml
 
 from core.runs import digest, notes, process, space
 from core.runs.digest import Digest
-from core.runs.directory import Run
+from core.runs.directory import Run, is_config, load
 from core.workspace import Workspace
 
-PARTS = {"settings", "data", "model", "prompt"}  # of every run's config
 _YOUNG = 2.0  # seconds; what changed so recently may have changed again within the same tick of the file system's clock
 _SAVED_EVERY = 5.0  # seconds between two writings of the file, at least
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was built
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class Shelf:
             known = self._is_run.get(name)
             if known is None:
                 with suppress(FileNotFoundError):  # it is just being made
-                    known = self._is_run[name] = is_config(load(self._workspace.runs / name))
+                    known = self._is_run[name] = is_config(load(self._workspace.runs / name / "config.yaml"))
             if known:
                 found.append(Run(self._workspace.runs / name))
         return found
@@ -150,19 +148,6 @@ class Shelf:
         self._changed, self._saved = False, time.monotonic()
 
 
-def load(run: Path) -> Any:
-    """Return what a run's config.yaml holds, None where that is no YAML."""
-    try:
-        return yaml.load((run / "config.yaml").read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (it is a safe one)
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return None
-
-
-def is_config(config: Any) -> bool:
-    """Tell whether it is the config of a training run."""
-    return isinstance(config, dict) and config.keys() >= PARTS
-
-
 def _names(runs: Path) -> Iterator[str]:
     with os.scandir(runs) as entries:
         yield from (entry.name for entry in entries if entry.is_dir())
@@ -199,7 +184,7 @@ def _read(path: Path, stamp: list[int], kept: dict[str, Any] | None) -> dict[str
     log = digest.read(path / "events.jsonl", Digest.of(kept["digest"]) if kept and kept["digest"] else Digest())
     values = None
     with suppress(OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        config = load(path)
+        config = load(path / "config.yaml")
         values = {"name": path.name, **_of_config(config), **_of_log(log), **_of_folder(path)}
     return {"stamp": stamp, "young": young, "digest": log.values() if values else None, "values": values}
 

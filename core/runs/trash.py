@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RunError, problem
-from core.runs import process, space, summary
-from core.runs.directory import Run
+from core.runs import process, space
+from core.runs.directory import Run, is_config, load
 from core.workspace import Workspace, is_name
 
 
@@ -71,6 +71,6 @@ def _runs(workspace: Workspace) -> list[Path]:
 
 def _is_run(path: Path) -> bool:
     try:
-        return summary.is_config(summary.load(path))
+        return is_config(load(path / "config.yaml"))
     except OSError:
         return False

@@ -24,7 +24,7 @@ import yaml
 from core.errors import Problem, RunError, SettingsError, problem
 from core.runs import events, notes, trash
 from core.runs.bundle import CONFIG_KEYS, FORMAT, SUFFIX
-from core.runs.directory import Run
+from core.runs.directory import YAML, Run
 from core.settings import from_dict
 from core.wording import has
 from core.workspace import Workspace, is_name, slug
@@ -156,9 +156,8 @@ def _yaml(file: Path, place: str, bundle: str) -> dict[str, Any]:
     try:
         _require(file.stat().st_size <= _MOST_YAML, bundle, place)
         text = file.read_text(encoding="utf-8")
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        _require(not any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text, Loader=loader)), bundle, place)
-        values = yaml.load(text, Loader=loader)  # noqa: S506  (it is a safe one)
+        _require(not any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text, Loader=YAML)), bundle, place)
+        values = yaml.load(text, Loader=YAML)  # noqa: S506  (it is a safe one)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise RunError(problem("bundle.broken", bundle, place=place)) from error
     _require(isinstance(values, dict), bundle, place)
