@@ -9,7 +9,7 @@ from core.commands import runs_keep
 from core.commands.shared import WORKSPACE, JsonOption, WorkspaceOption, answer, command, open_workspace, translator
 from core.errors import SettingsError, problem
 from core.evaluate.scores import read
-from core.runs import directory, process
+from core.runs import directory, process, queue
 from core.runs.summary import Shelf, Summary
 
 app = typer.Typer(no_args_is_help=True)
@@ -94,5 +94,6 @@ def delete(
         raise SettingsError(problem("usage.not_confirmed", run))
     if not yes:
         typer.confirm(translator()("cli.delete", name=run), abort=True, err=True)
-    target = directory.delete(place, found)
+    waits = queue.place(place, found.path) is not None
+    target = (waits and queue.cancel(place, found.path)) or directory.delete(place, found)
     answer({"run": run, "trash": str(target)}, as_json, str(target))
