@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that open a browser first: they take longest, and at the end one core would wait for the other."""
-    slow = {item.path for item in items if "visitor" in getattr(item, "fixturenames", ())}
+    slow = {item.path for item in items if hasattr(getattr(item, "module", None), "expect")}  # Playwright's
     items.sort(key=lambda item: item.path not in slow)
 
 
