@@ -16,7 +16,8 @@ from core.errors import Problem, problem
 from core.runs import events, heartbeat
 from core.wording import Translator, joined
 
-SILENT = 60.0  # seconds without a sign of life, or a step, before anything is said: twelve signs are missing then
+SILENT = 60.0  # seconds without a sign of life before anything is said: twelve signs are missing then
+STUCK = 600.0  # seconds without a step while there are signs of life; a validation or a save may well take minutes
 SLOWER = 10  # times the usual step; a validation or a checkpoint rarely takes as long
 _DISK = "train.disk_nearly_full"
 _SHOWN = 2  # alerts at once beside those of the moment, lest the curves slide out of sight; older ones are folded
@@ -36,7 +37,7 @@ def present(job: Path, told: Sequence[events.Event], usual: float, t: Translator
     silent = heartbeat.silent_for(job)
     if silent is not None and silent > SILENT:
         found.append(problem("run.silent", time=spoken(_rounded(silent), t)))
-    elif (waiting := _since_last_step(job, told)) is not None and waiting > max(SILENT, SLOWER * usual):
+    elif (waiting := _since_last_step(job, told)) is not None and waiting > max(STUCK, SLOWER * usual):
         found.append(problem("run.no_step", time=spoken(_rounded(waiting), t), usual=spoken(usual, t)))
     disk = next((each for each in reversed(told) if isinstance(each, events.Warned) and each.code == _DISK), None)
     if disk is not None and (free := shutil.disk_usage(job).free / 1e6) < float(disk.values["needed"]):

@@ -16,8 +16,9 @@ from app import jobs, run_view
 from app.notices import notice, unexpected
 from app.parts import empty
 from app.studio import Studio
-from core.errors import StudioError
+from core.errors import PathError, StudioError
 from core.wording import Translator, languages, words
+from core.workspace import checked_name
 
 IN_ALL = 10.0  # answers a second to all pages together; chosen by us: some 2 % of a processor core
 OFTEN, SELDOM = 1.0, 2.0  # seconds between two questions of a page, while a run is at work and else
@@ -62,13 +63,13 @@ class Live:
         t = words(language if language in languages() else "en")
         said: dict[str, Any] = {"names": names_stamp(self.names()), "pulses": self._beat()}
         try:
-            found = self._look(run) if run else None
+            found = self._look(run) if self._is_there(run) else None
             drawn = self._draw(found, t) if found is not None and found.stamp != stamp else None
-        except StudioError:  # it was deleted, or never was: `names` makes the page choose another
-            found = drawn = None
-        except (
-            Exception
-        ) as error:  # the border of a page: what nobody foresaw is said there, and does not stop the others
+        except StudioError as error:
+            if self._is_there(run):
+                return {**said, **_told(error, t), "wait": self._wait(viewer, SELDOM)}
+            found = drawn = None  # it was deleted just now
+        except Exception as error:  # the border of a page: what nobody foresaw is said there, and stops no others
             return {**said, **self._failed(run, error, t), "wait": self._wait(viewer, SELDOM)}
         if found is None:
             shown = {**dict.fromkeys(run_view.PARTS, ""), "run-status": empty(t("run.none"))}
@@ -88,6 +89,16 @@ class Live:
             names = [run.name for run in self._studio.runs()]
             self._names = (time.time(), present, names)
         return names
+
+    def _is_there(self, name: str) -> bool:
+        """Tell whether there is such a run; where there is none, `names` makes the page choose another.
+
+        Asked before anything is read: whoever makes names up costs one look at the disk.
+        """
+        try:
+            return (self._studio.workspace.runs / checked_name(name) / "config.yaml").exists()
+        except PathError:
+            return False
 
     def _beat(self) -> dict[str, str]:
         now = time.monotonic()
@@ -124,8 +135,7 @@ class Live:
         known = self._failures.get(run)
         if known is None or known[0] != repr(error):
             self._failures[run] = (repr(error), unexpected(error))
-        told = notice(self._failures[run][1].problems, t("language.code"))
-        return {"stamp": "failed", "can": "", "parts": {**dict.fromkeys(run_view.PARTS, ""), "run-status": told}}
+        return _told(self._failures[run][1], t)
 
     def _wait(self, viewer: str, least: float) -> int:
         """Return the milliseconds until a page should ask again: the more pages there are, the longer."""
@@ -135,6 +145,12 @@ class Live:
             wait = min(LONGEST, max(least, len(self._viewers | {viewer: now}) / IN_ALL))
             self._viewers[viewer[:40]] = now + 2 * wait + 3  # whoever has not asked until then is gone
         return round(1000 * wait)
+
+
+def _told(error: StudioError, t: Translator) -> dict[str, Any]:
+    """Return the words for a run that cannot be shown, in the place of its status."""
+    told = notice(error.problems, t("language.code"))
+    return {"stamp": "failed", "can": "", "parts": {**dict.fromkeys(run_view.PARTS, ""), "run-status": told}}
 
 
 def names_stamp(names: list[str]) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio
 import pytest
 
 from app import alerts, jobs, run_view
 from app.live import Live, body
+from app.pages import run_panel
 from app.pulse import Working
 from app.story import Curves, Story
 from app.studio import Studio
@@ -135,6 +137,45 @@ def test_a_run_that_cannot_be_shown_says_so_in_its_place(studio: Studio) -> None
     for _ in range(2):
         told = ask(Live(studio, {}), run)
         assert "notice error" in told["parts"]["run-status"]
+    newer = make_run(studio, started(4), name="newer")
+    (newer.path / "config.yaml").write_text("settings: [of, another, studio]\n")
+    told = ask(Live(studio, {}), newer)
+    assert "notice error" in told["parts"]["run-status"]
+    assert "No run yet" not in told["parts"]["run-status"]
+
+
+def test_names_that_somebody_makes_up_cost_no_reading_and_put_no_watched_run_out(studio: Studio) -> None:
+    live, run = Live(studio, {}), make_run(studio, started(4))
+    ask(live, run)
+    for number in range(100):
+        assert "No run yet" in live.answer("en", f"made_up_{number}", "", "one")["parts"]["run-status"]
+    assert list(live._watched) == [run.name]
+
+
+def test_a_question_is_answered_for_the_run_it_was_asked_of_and_not_at_all_when_it_is_forgotten(
+    studio: Studio, sleeper: Sleeper
+) -> None:
+    asked_of, other = make_run(studio, started(9), step(1), name="asked"), make_run(studio, started(9), name="other")
+    workers = [sleeper(asked_of), sleeper(other)]
+    with gradio.Blocks() as blocks:
+        panel = run_panel.build(studio, T)
+
+    def press(button: Any, **known: Any) -> dict[Any, Any]:
+        wanted = next(each for each in blocks.fns.values() if (button._id, "click") in each.targets)
+        told: dict[Any, Any] = wanted.fn({getattr(panel, name): value for name, value in known.items()})
+        return told
+
+    for forgotten in ("", None, ("", ""), ("else", other.name)):
+        told = press(panel.yes, run=other.name, asked=forgotten)
+        assert "run.question_forgotten" in told[panel.notice]
+        assert told[panel.asking]["visible"] is False
+    assert [each.poll() for each in workers] == [None, None]
+    question = press(panel.discard, run=asked_of.name)
+    press(panel.yes, run=other.name, asked=question[panel.asked])
+    assert workers[0].wait(timeout=5) == -9
+    assert not asked_of.path.exists()
+    assert workers[1].poll() is None
+    assert other.path.exists()
 
 
 def test_the_log_is_sent_only_to_pages_that_have_it_open_and_only_its_end(studio: Studio) -> None:
@@ -183,6 +224,8 @@ def test_a_worker_that_falls_silent_is_told_and_the_alert_goes_when_it_is_heard_
     os.utime(beat, (time.time() - 100, time.time() - 100))
     assert codes(studio, run) == ["run.silent"]
     beat.touch()
+    assert codes(studio, run) == []
+    os.utime(run.log, (time.time() - 75, time.time() - 75))  # it measures, or saves
     assert codes(studio, run) == []
     os.utime(run.log, (time.time() - 700, time.time() - 700))
     assert codes(studio, run) == ["run.no_step"]

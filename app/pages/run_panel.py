@@ -18,12 +18,14 @@ from app.notices import done, notice
 from app.parts import choice, html, when
 from app.pulse import pulse
 from app.studio import Studio
+from core.errors import problem
 from core.runs import ending
 from core.runs.directory import Run
 from core.train import resume
 from core.wording import Translator
 
 _PLACE = "<div data-live></div>"  # the script draws inside of it
+_NOTHING = ("", "")  # what was asked, and of which run; all that a server knows that began after the question
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _lay_out(t: Translator) -> RunPanel:
                 html(part, _PLACE)
         html("run-log", f"<details><summary>{escape(t('run.log'))}</summary><pre data-log></pre></details>")
         unseen = {"follow": pulse("runs"), "pulse": pulse("jobs")}
-    return RunPanel(run=run, shown=shown, notice=panel_notice, asked=gr.State(""), **buttons, **unseen)
+    return RunPanel(run=run, shown=shown, notice=panel_notice, asked=gr.State(_NOTHING), **buttons, **unseen)
 
 
 def _actions(t: Translator) -> dict[str, Any]:
@@ -163,51 +165,58 @@ def _wire_actions(studio: Studio, panel: RunPanel, t: Translator) -> None:
         done(t("run.stop_asked", name=run.name), language)
         return again(values)
 
-    def ask(what: str, text: str, label: str) -> dict[Any, Any]:
-        return {panel.asking: gr.update(visible=True), panel.question: text, panel.asked: what, panel.yes: label}
+    def ask(what: str, run: Run, text: str, label: str) -> dict[Any, Any]:
+        asked = (what, run.name)
+        return {panel.asking: gr.update(visible=True), panel.question: text, panel.asked: asked, panel.yes: label}
 
     def end(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        step = ending.saved_step(_chosen(studio, panel, values))
+        run = _chosen(studio, panel, values)
+        step = ending.saved_step(run)
         text = t("run.end_question", step=step) if step else t("run.end_question_nothing")
-        return ask("end", f"<p>{escape(text)}</p>", t("run.end"))
+        return ask("end", run, f"<p>{escape(text)}</p>", t("run.end"))
 
     def discard(values: Mapping[Any, Any]) -> dict[Any, Any]:
         run = _chosen(studio, panel, values)
-        return ask("discard", f"<p>{escape(t('run.discard_question', name=run.name))}</p>", t("run.discard"))
+        return ask("discard", run, f"<p>{escape(t('run.discard_question', name=run.name))}</p>", t("run.discard"))
 
     def resume_run(values: Mapping[Any, Any]) -> dict[Any, Any]:
         run = _chosen(studio, panel, values)
         resume.require_resumable(run)
         differs = resume.check(studio.workspace, run)
         if not differs:
-            return go_on(values)
-        return ask("resume", notice(differs, language, "warning"), t("run.resume_anyway"))
+            return go_on(run)
+        return ask("resume", run, notice(differs, language, "warning"), t("run.resume_anyway"))
 
-    def go_on(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        run = _chosen(studio, panel, values)
+    def go_on(run: Run) -> dict[Any, Any]:
         step = resume.require_resumable(run)
         ending.settle(run)
         resume.clear(run)
         turns.submit(studio, run.path, "core.train.worker")
         done(t("run.resumes", name=run.name, step=step) if step else t("run.starts_over", name=run.name), language)
-        return again(values)
+        return update(studio, panel, run.name, None, t, chosen=True)
 
     def really(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        if values[panel.asked] == "resume":
-            return go_on(values)
-        run = _chosen(studio, panel, values)
-        if values[panel.asked] == "end":
+        """Do what was asked, to the run that it was asked of, whichever is shown now; nothing where that is not known."""
+        what, name = values[panel.asked] or _NOTHING
+        answered = {panel.asked: _NOTHING}
+        if what == "resume":
+            return {**go_on(studio.run(name)), **answered}
+        if what == "end":
+            run = studio.run(name)
             step = ending.at_once(run)
             done(t("run.ended", step=step) if step else t("run.ended_nothing"), language)
-            return again(values)
-        ending.discard(studio.workspace, run)
-        done(t("run.discarded", name=run.name), language)
-        return update(studio, panel, None, None, t)
+            return {**update(studio, panel, name, None, t, chosen=True), **answered}
+        if what == "discard":
+            ending.discard(studio.workspace, studio.run(name))
+            done(t("run.discarded", name=name), language)
+            return {**update(studio, panel, None, None, t), **answered}
+        forgotten = notice([problem("run.question_forgotten")], language)
+        return {panel.notice: forgotten, panel.asking: gr.update(visible=False)}
 
     chosen = {panel.run}
     for button, handler in ((panel.stop, stop), (panel.end, end), (panel.discard, discard), (panel.resume, resume_run)):
         when(button.click, handler, chosen, [*panel.outputs, *asking[1:]], panel.notice, t)
-    when(panel.yes.click, really, {panel.run, panel.asked}, panel.outputs, panel.notice, t)
+    when(panel.yes.click, really, {panel.asked}, [*panel.outputs, panel.asked], panel.notice, t)
     when(panel.no.click, lambda values: {panel.asking: gr.update(visible=False)}, set(), [panel.asking], panel.notice, t,
          reads=True)  # fmt: skip
 

@@ -154,13 +154,13 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
     _wire_plan(studio, form, [*changes, form.plan.measured.change, form.model.fetched.change], t)
     _wire_measuring(studio, form, panel.pulse, t)
 
-    editing = form.filling.editing
+    editing, told = form.filling.editing, form.filling.told
 
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
         settings = settings_from(values, form.controls)
         run = prepare(studio.workspace, settings)
         done(_submitted(studio, run.name, values[editing], t), t("language.code"))
-        return {editing: "", **run_panel.update(studio, panel, run.name, None, t)}
+        return {editing: "", told: "", **run_panel.update(studio, panel, run.name, None, t)}
 
     def fill(values: Mapping[Any, Any]) -> dict[Any, Any]:
         chosen = [*(values[form.train] or []), *(values[form.test] or [])]
@@ -188,7 +188,9 @@ def _wire(studio: Studio, form: _Form, panel: RunPanel, t: Translator) -> None:
 
     everything = set(form.controls.values())
     weights = form.controls["data.weights"]
-    when(form.plan.start.click, start, {*everything, editing}, [editing, *panel.outputs], form.plan.start_notice, t)
+    when(
+        form.plan.start.click, start, {*everything, editing}, [editing, told, *panel.outputs], form.plan.start_notice, t
+    )
     when(form.plan.accept.click, accept, {*everything, form.prompt.text}, _plan_outputs(form), form.plan.notice, t)
     when(form.plan.mixture.click, weigh, {weights}, [weights], form.plan.notice, t, reads=True)
     when(
