@@ -289,3 +289,4 @@ def test_questions_that_are_too_many_for_the_memory_are_asked_in_smaller_batches
     assert found == [("", "") if number == 2 else answers for number, answers in enumerate(expected)]
     assert [each.code for each in told] == [*["evaluate.smaller_batches"] * 3, "evaluate.no_memory"]
     assert told[0].values == {"before": 9, "now": 4}
+    assert asked.unanswered == 1

@@ -13,7 +13,7 @@ import yaml
 
 from core.data.registry import Registry
 from core.errors import RunError, StudioError
-from core.runs import events, process
+from core.runs import events, process, queue
 from core.runs.directory import Run
 from core.runs.intact import is_intact
 from core.settings import from_dict
@@ -140,6 +140,21 @@ def test_a_polite_end_saves_and_ends_within_a_step(workspace, whole):
     finish(run)
     assert series(run) == series(whole)
     assert learnt(run) == learnt(whole)
+
+
+def test_a_polite_end_while_the_libraries_load_is_a_stop_too(workspace):
+    run = new_run(workspace)
+    queue.add(workspace, run.path, "core.train.worker")
+    queue.start_ready(workspace)
+    deadline = time.monotonic() + SLOWEST
+    while run.status == "queued" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)  # it loads them now
+    psutil.Process(process.worker_pid(run.path)).terminate()
+    while run.status == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert run.status == "stopped"
+    assert resume.resumable(run) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut off", "altered", "a file gone"])

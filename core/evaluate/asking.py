@@ -20,6 +20,7 @@ class Asked:
     new_tokens: int
     warn: Callable[[Problem], None]
     most: int = max(MOST_ROWS.values())  # prompts at once; fewer once memory ran out
+    unanswered: int = 0  # for which there was no memory
 
     def both(self, prompts: Sequence[list[int]]) -> Iterator[tuple[str, str]]:
         """Yield what base and tuned say to each prompt of one batch, in smaller batches where memory runs out.
@@ -47,6 +48,7 @@ class Asked:
             self.warn(problem("evaluate.smaller_batches", before=tried, now=self.most))
             yield from self.both(prompts)
             return
+        self.unanswered += 1
         self.warn(problem("evaluate.no_memory", tokens=len(prompts[0])))
         yield "", ""
         yield from self.both(prompts[1:])

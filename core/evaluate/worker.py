@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from core.data.pinned import check_pinned
 from core.data.registry import Registry
-from core.errors import Problem, problem
+from core.errors import Problem, RunError, problem
 from core.evaluate import metrics, scores
 from core.evaluate.asking import Asked
 from core.evaluate.generate import batch_limits, batches
@@ -61,6 +61,8 @@ def work(job: Path) -> None:
     rows = _answer_all(job, asked, questions)
     if rows is None:
         return
+    if asked.unanswered == len(rows) > 0:  # scores of 0 would say that both answer wrongly
+        raise RunError(problem("evaluate.nothing_fits", run.name))
     events.append(log, events.Phase(name="scoring"))
     score = _score(job, config, rows) | {"data": data, "decoding": _decoding(config, model.bits, loaded.model)}
     scores.write(run, score)
