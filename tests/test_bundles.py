@@ -277,7 +277,10 @@ def test_the_command_line_keeps_runs_in_order_and_passes_them_on(workspace: Work
     assert studio(workspace, "tag", "one", "best", "german")["tags"] == ["good", "best", "german"]
     compared = studio(workspace, "compare", "one", "two")
     assert {"path": "lora.rank", "values": [8, 64]} in compared["differences"]
-    assert [each["scores"] for each in compared["runs"]] == [[["pets_test", 25.0, 80.0]], [["pets_test", 25.0, 95.0]]]
+    assert [each["scores"] for each in compared["runs"]] == [
+        [["pets_test", 25.0, 80.0, 4]],
+        [["pets_test", 25.0, 95.0, 4]],
+    ]
     out = elsewhere.root / "one.zip"
     assert studio(workspace, "bundle", "one", str(out))["bytes"] == out.stat().st_size
     assert studio(elsewhere, "open", str(out))["run"] == "one"

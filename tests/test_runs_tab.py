@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from app.runs import listing, rerun, shown as runs_shown
 from app.runs.shown import View
 from app.studio import Studio
 from core.errors import RunError
-from core.runs import directory, events, lineage, notes, process, space, trash
+from core.runs import directory, ending, events, intact, lineage, notes, process, space, trash
 from core.runs.compare import differences
 from core.runs.lineage import Node
 from core.runs.summary import Shelf, Summary
@@ -52,7 +54,7 @@ def test_a_summary_tells_what_the_log_the_scores_and_the_notes_say(workspace: Wo
     found = only(workspace)
     assert (found.status, found.step, found.total_steps, found.loss) == ("finished", 30, 30, round(1 + 2 / 30, 4))
     assert (found.best, found.seconds, found.prompt) == (1.0, 90.0, "ours v1")
-    assert found.scores == (("pets_test", 25.0, 80.0),)
+    assert found.scores == (("pets_test", 25.0, 80.0, 4),)
     assert (found.tags, found.note, found.archived) == (("good",), "It works.\nReally.", False)
     assert found.bytes == sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file())
     for word in ("ONE", "pets", "ours", "good", "really", "finished starter"):
@@ -194,6 +196,87 @@ def test_old_checkpoints_go_and_the_last_and_the_best_stay(workspace: Workspace)
     assert [each.name for each in run.checkpoints()] == ["step-000040", "step-000060"]
     assert shelf.look()[0][0].bytes == before - 4000
     assert space.clean(run) == 0
+
+
+def test_a_clean_up_keeps_the_newest_checkpoint_that_a_broken_off_run_can_go_on_from(workspace: Workspace) -> None:
+    run = finished_run(workspace, "one", steps=30, end="stopped", checkpoints=[10, 20, 30])
+    append(run, {"time": 1.0, "event": "validated", "step": 30, "loss": 0.1})
+    for folder in run.checkpoints():
+        (folder / directory.STATE).write_text("{}")
+        intact.seal(folder)
+    (run.path / "checkpoints/step-000030/adapter_model.safetensors").write_bytes(b"1" * 1000)
+    space.clean(run)
+    assert [each.name for each in run.checkpoints()] == ["step-000020", "step-000030"]
+
+
+def test_of_two_validations_that_round_to_the_same_the_lower_one_is_the_best(workspace: Workspace) -> None:
+    run = finished_run(workspace, "one", steps=3, checkpoints=[1, 2, 3])
+    append(
+        run,
+        *(
+            {"time": 1.0, "event": "validated", "step": step, "loss": loss}
+            for step, loss in ((1, 1.000004), (2, 1.000001))
+        ),
+    )
+    assert [each.name for each in space.unneeded(run)] == ["step-000001"]
+
+
+def test_a_run_that_goes_on_from_its_last_step_still_tells_that_step(workspace: Workspace) -> None:
+    run = finished_run(workspace, "one", steps=1000, end="")
+    shelf = Shelf(workspace)
+    shelf.look()
+    append(run, {"time": 1.0, "event": "resumed", "step": 999})
+    for each in (shelf, Shelf(workspace)):
+        assert (each.look()[0][0].step, each.look()[0][0].loss) == (999, round(1 + 2 / 999, 4))
+
+
+def test_a_run_that_cannot_be_read_takes_no_other_out_of_the_list(workspace: Workspace) -> None:
+    finished_run(workspace, "good")
+    append(finished_run(workspace, "bad"), step_finished(21, 10**400))
+    assert [each.name for each in Shelf(workspace).look()[0]] == ["good"]
+
+
+def test_every_data_set_has_its_newest_score(workspace: Workspace) -> None:
+    run = finished_run(workspace, "one", right=50.0)
+    other = {"job": "b", "created": "2026-11-21T13:00:00",
+             "datasets": {"other": {"n": 7, "base": {"right": 1.0}, "tuned": {"right": 2.0}}}}  # fmt: skip
+    (run.path / "scores/b.json").write_text(json.dumps(other))
+    assert only(workspace).scores == (("other", 1.0, 2.0, 7), ("pets_test", 25.0, 50.0, 4))
+
+
+def test_yes_to_a_question_ends_no_training_that_somebody_else_has_resumed(workspace: Workspace) -> None:
+    run = finished_run(workspace, "one", end="stopped")
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        process.note_process(run.path, worker.pid)
+        append(run, {"time": 1.0, "event": "resumed", "step": 10})
+        with pytest.raises(RunError):
+            ending.settle(run)
+        assert worker.poll() is None
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_a_run_with_a_waiting_evaluation_is_neither_deleted_nor_cleaned_up(workspace: Workspace) -> None:
+    run = finished_run(workspace, "one", checkpoints=[10, 20])
+    job = directory.create(run.path / "evaluations", "pets", {"kind": "evaluate"})
+    (job / process.QUEUED).write_text("{}")
+    with pytest.raises(RunError) as error:
+        directory.delete(workspace, run)
+    assert error.value.problems[0].code == "run.job_waits"
+    with pytest.raises(RunError) as error:
+        space.clean(run)
+    assert error.value.problems[0].code == "runs.in_use"
+
+
+def test_a_run_comes_back_from_the_trash_under_its_own_name(workspace: Workspace) -> None:
+    directory.delete(workspace, finished_run(workspace, "one_"))
+    assert trash.restore(workspace, "one_").name == "one_"
+    for _ in range(2):
+        lies = directory.delete(workspace, finished_run(workspace, "two"))
+    assert trash.restore(workspace, lies.name).name == "two"
+    assert not (workspace.runs / "two" / directory.DELETED_AS).exists()
 
 
 def test_checkpoints_of_a_run_that_works_are_left_alone(workspace: Workspace) -> None:

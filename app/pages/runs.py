@@ -217,6 +217,7 @@ def _wire_trash(studio: Studio, page: RunsPage, t: Translator) -> None:
 
 def _begun(studio: Studio, page: RunsPage, run: Run, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
     """Let a run go on as soon as its device is free, and return the updates."""
+    resume.require_resumable(run)  # again: while the question stood there, somebody else may have said yes
     ending.settle(run)
     resume.clear(run)
     turns.submit(studio, run.path, "core.train.worker")

@@ -60,15 +60,22 @@ def _results(runs: Sequence[Summary], t: Translator) -> list[list[str]]:
         [escape(t("compare.best")), *_best_marked([run.best for run in runs], number)],
         [escape(t("compare.time")), *(escape(spoken(run.seconds, t)) if run.seconds else "–" for run in runs)],
     ]
-    for name in dict.fromkeys(name for run in runs for name, _, _ in run.scores):
+    for name in dict.fromkeys(name for run in runs for name, *_ in run.scores):
         scores = [{each[0]: each for each in run.scores}.get(name) for run in runs]
         best = max((each[2] for each in scores if each), default=None)
         cells = [
-            "–" if each is None else f"{each[1]:.0f} → {_strong(f'{each[2]:.0f}', each[2] == best)} %"
+            "–"
+            if each is None
+            else f"{each[1]:.0f} → {_strong(f'{each[2]:.0f}', each[2] == best)} % {_examples(each[3], t)}"
             for each in scores
         ]
         found.append([escape(t("compare.right", name=name)), *cells])
     return found
+
+
+def _examples(n: int, t: Translator) -> str:
+    """Return on how many examples a score stands: 80 % of four is not 80 % of a thousand."""
+    return f'<span class="small">{escape(t("compare.examples", n=f"{n:,}"))}</span>' if n else ""
 
 
 def _best_marked(values: Sequence[float | None], shown: Any) -> list[str]:

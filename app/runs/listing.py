@@ -132,5 +132,5 @@ def _loss(run: Summary, t: Translator) -> str:
 def _scores(run: Summary, t: Translator) -> str:
     if not run.scores:
         return f'<span class="small">{escape(t("runs.not_evaluated"))}</span>'
-    lines = [f"{escape(name)} {base:.0f} → <b>{tuned:.0f}</b> %" for name, base, tuned in run.scores]
+    lines = [f"{escape(name)} {base:.0f} → <b>{tuned:.0f}</b> %" for name, base, tuned, _ in run.scores]
     return "<br>".join(lines)

@@ -39,9 +39,9 @@ class Digest:
         return asdict(self)
 
     def curve(self) -> list[list[float]]:
-        """Return at most about `POINTS` points, the last step among them."""
+        """Return at most about `POINTS` points, the last step among them, with the digits that a small picture shows."""
         ends = [self.last] if self.last and (not self.points or self.points[-1][0] < self.last[0]) else []
-        return [*self.points, *ends]
+        return [[step, round(loss, 5)] for step, loss in (*self.points, *ends)]
 
     def best(self) -> list[float] | None:
         """Return step and loss of the lowest validation of what was trained."""
@@ -60,6 +60,7 @@ def read(log: Path, digest: Digest) -> Digest:
         return Digest()
     whole = data[: data.rfind(b"\n") + 1]
     steps: list[bytes] = []
+    at, back = digest.offset, None  # back: the step that the log went back to, and where it said so
     for line in whole.split(b"\n"):
         if _STEP in line[:80]:
             steps.append(line)
@@ -67,9 +68,25 @@ def read(log: Path, digest: Digest) -> Digest:
             _take_steps(digest, steps)
             steps = []
             _take(digest, event)
+            back = (int(event.get("step", 0)), at) if event["event"] == "resumed" else back
+        at += len(line) + 1
     _take_steps(digest, steps)
+    if back and not _took_steps(whole[back[1] - digest.offset :]):
+        digest.last = _last_until(log, *back)
     digest.offset += len(whole)
     return digest
+
+
+def _took_steps(data: bytes) -> bool:
+    return any(_STEP in line[:80] for line in data.split(b"\n"))
+
+
+def _last_until(log: Path, step: int, end: int) -> list[float] | None:
+    """Return the last step, up to `step`, that the first bytes of a log tell: among the points there are only some."""
+    with log.open("rb") as file:
+        lines = file.read(end).split(b"\n") if step > 0 else []
+    told = (_point(_parsed(line)) for line in reversed(lines) if _STEP in line[:80])
+    return next((each for each in told if each and each[0] <= step), None)
 
 
 def _take_steps(digest: Digest, lines: list[bytes]) -> None:
@@ -98,7 +115,8 @@ def _take(digest: Digest, event: dict[str, Any]) -> None:
             digest.validated += [point] if point else []
         case "training_ended":
             measured = event.get("measured") or {}
-            digest.seconds, digest.best_step = float(measured.get("seconds", 0)), event.get("best_step")
+            seconds = float(measured.get("seconds", 0))
+            digest.seconds, digest.best_step = seconds if math.isfinite(seconds) else 0.0, event.get("best_step")
         case "resumed":
             _take_back(digest, int(event.get("step", 0)))
         case _ as end:
@@ -118,7 +136,7 @@ def _point(event: dict[str, Any]) -> list[float] | None:
     step, loss = event.get("step"), event.get("loss")
     if not isinstance(step, int) or not isinstance(loss, int | float) or not math.isfinite(loss):
         return None
-    return [step, round(loss, 5)]
+    return [step, loss]
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

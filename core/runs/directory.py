@@ -26,6 +26,8 @@ from core.settings import RunSettings, from_dict
 from core.workspace import Workspace, checked_name
 
 COMPLETE = "COMPLETE"
+STATE = "training_state.json"  # in a checkpoint that a training can go on from
+DELETED_AS = "deleted_as"  # in a run in the trash that lies there under another name: its own
 PARTS = {"settings", "data", "model", "prompt"}  # of every run's config
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a safe one; in C, where it was built, ten times as fast
 
@@ -186,14 +188,25 @@ def delete(workspace: Workspace, run: Run) -> Path:
     """Move a run to the trash and return where it lies now.
 
     Raises:
-        RunError: while it, or one of its evaluations or merges, is running.
+        RunError: while it, or one of its evaluations or merges, is running, or one of these waits for its turn.
     """
-    jobs = (run.path, *run.jobs("evaluations"), *run.jobs("merges"))
-    if any(process.status(job) == "running" for job in jobs):
+    if busy(run, "running"):
         raise RunError(problem("run.busy", run.name))
+    waiting = [job for job in busy(run, "queued") if job != run.path and (job / process.QUEUED).exists()]
+    if waiting:
+        raise RunError(problem("run.job_waits", run.name, job=waiting[0].name))
     trash = workspace.root / "trash"
     trash.mkdir(exist_ok=True)
     target = trash / run.name
     while target.exists():
         target = target.with_name(target.name + "_")
-    return Path(shutil.move(run.path, target))
+    lies = Path(shutil.move(run.path, target))
+    if lies.name != run.name:
+        (lies / DELETED_AS).write_text(run.name, encoding="utf-8")
+    return lies
+
+
+def busy(run: Run, *states: process.Status) -> list[Path]:
+    """Return which of a run and its evaluations and merges are in one of the states."""
+    jobs = (run.path, *run.jobs("evaluations"), *run.jobs("merges"))
+    return [job for job in jobs if process.status(job) in states]

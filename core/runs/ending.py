@@ -45,8 +45,10 @@ def discard(workspace: Workspace, run: Run) -> None:
     """End a run, if it is at work or waits, and move it to the trash.
 
     Raises:
-        RunError: while one of its evaluations or merges is at work.
+        RunError: while one of its evaluations or merges is at work; then nothing has changed.
     """
+    if any(process.status(job) == "running" for job in (*run.jobs("evaluations"), *run.jobs("merges"))):
+        raise RunError(problem("run.busy", run.name))
     if process.status(run.path) == "running":
         _kill(run.path)
     elif queue.place(workspace, run.path) is not None and queue.cancel(workspace, run.path) is not None:
@@ -57,9 +59,19 @@ def discard(workspace: Workspace, run: Run) -> None:
 def settle(run: Run) -> None:
     """Wait until the worker of a run that has ended is gone: it takes a second after its last word, and the queue knows it
     as running until then. One that does not leave by itself has nothing left to do, and is killed.
+
+    Raises:
+        RunError: if the worker is at work: somebody else has resumed the run meanwhile.
     """
+    _require_ended(run)
     if not _gone(run.path):
+        _require_ended(run)
         _kill(run.path)
+
+
+def _require_ended(run: Run) -> None:
+    if (status := process.status(run.path)) == "running":
+        raise RunError(problem("resume.not_ended", run.name, status=status))
 
 
 def _require_worker(run: Run) -> None:

@@ -3,12 +3,14 @@
 import os
 import shutil
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from core.errors import RunError, problem
-from core.runs import digest, process
+from core.runs import digest
 from core.runs.digest import Digest
-from core.runs.directory import COMPLETE, Run, step_of
+from core.runs.directory import COMPLETE, STATE, Run, busy, step_of
+from core.runs.intact import is_intact
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,21 @@ def size(folder: Path, parts: dict[str, int] | None = None) -> int:
     return total
 
 
-def unneeded(run: Run) -> list[Path]:
-    """Return the checkpoints that are neither the last one, from which a run goes on, nor the best of the validation."""
+def unneeded(run: Run, *, sure: bool = True) -> list[Path]:
+    """Return the checkpoints that nobody needs: not the last one, not the one to go on from, not the best of the validation.
+
+    Args:
+        sure: read the newest ones, to know which a run can go on from. Without, they are believed to be as they were written,
+            which is quick and good enough to tell a size.
+    """
     saved = run.checkpoints()
     steps = {step_of(each) for each in saved}
     validated = [each for each in digest.read(run.log, Digest()).validated if each[0] in steps]
     best = min(validated, key=lambda each: each[1], default=None)
     kept = {step_of(each) for each in saved[-1:]} | ({int(best[0])} if best else set())
+    if run.status != "finished":
+        with_state = (each for each in reversed(saved) if (each / STATE).exists())
+        kept |= {step_of(each) for each in islice((each for each in with_state if not sure or is_intact(each)), 1)}
     return [each for each in saved if step_of(each) not in kept]
 
 
@@ -81,6 +91,6 @@ def require_idle(run: Run) -> None:
     Raises:
         RunError: if something does.
     """
-    jobs = (run.path, *run.jobs("evaluations"), *run.jobs("merges"))
-    if any(process.status(job) in ("running", "queued") for job in jobs):
-        raise RunError(problem("run.busy", run.name))
+    found = busy(run, "running", "queued")
+    if found:
+        raise RunError(problem("runs.in_use", run.name, job=found[0].name))

@@ -24,12 +24,15 @@ from core.runs.directory import Run, is_config, load
 from core.workspace import Workspace
 
 _YOUNG = 2.0  # seconds; what changed so recently may have changed again within the same tick of the file system's clock
+_VERSION = 2  # of what is kept; another one is made anew
+_MOST_SETS = 50  # data sets whose scores are told of a run; chosen by us
 _SAVED_EVERY = 5.0  # seconds between two writings of the file, at least
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One run. `curve` has some 60 points (step, loss); `scores` the newest evaluation: (data set, base, tuned) right."""
+    """One run. `curve` has some 60 points (step, loss); `scores` the newest of each data set: (name, right of the
+    base, right of the tuned model, examples)."""
 
     name: str
     status: process.Status
@@ -47,7 +50,7 @@ class Summary:
     best: float | None  # the lowest validation
     seconds: float  # of the training, 0 before it has ended
     curve: tuple[tuple[float, float], ...]
-    scores: tuple[tuple[str, float, float], ...]
+    scores: tuple[tuple[str, float, float, int], ...]
     note: str
     tags: tuple[str, ...]
     archived: bool
@@ -155,7 +158,7 @@ def _names(runs: Path) -> Iterator[str]:
 
 def _format() -> list[str]:
     """Return what tells a kept file of this version from that of another, which is made anew."""
-    return [each.name for kind in (Summary, Digest) for each in fields(kind)]
+    return [str(_VERSION), *(each.name for kind in (Summary, Digest) for each in fields(kind))]
 
 
 def _opened(file: Path) -> dict[str, dict[str, Any]]:
@@ -181,12 +184,13 @@ def _stamp(path: Path) -> list[int]:
 def _read(path: Path, stamp: list[int], kept: dict[str, Any] | None) -> dict[str, Any]:
     """Return what is kept of a run: its stamp, the digest of its log and the values of its summary (None: it is no run)."""
     young = time.time() - max(stamp[0], stamp[1], stamp[3]) / 1e9 < _YOUNG
-    log = digest.read(path / "events.jsonl", Digest.of(kept["digest"]) if kept and kept["digest"] else Digest())
-    values = None
-    with suppress(OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    values = log = None
+    with suppress(OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        before = Digest.of(kept["digest"]) if kept and kept["digest"] else Digest()
+        log = digest.read(path / "events.jsonl", before)
         config = load(path / "config.yaml")
         values = {"name": path.name, **_of_config(config), **_of_log(log), **_of_folder(path)}
-    return {"stamp": stamp, "young": young, "digest": log.values() if values else None, "values": values}
+    return {"stamp": stamp, "young": young, "digest": log.values() if log and values else None, "values": values}
 
 
 def _of_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -230,14 +234,20 @@ def _of_folder(path: Path) -> dict[str, Any]:
 
 
 def _scores(path: Path) -> list[list[Any]]:
-    """Return (data set, right of the base, right of the tuned model) of the newest evaluation."""
-    newest: tuple[str, list[list[Any]]] = ("", [])
+    """Return (data set, right of the base, right of the tuned model, examples) of the newest evaluation with each set."""
+    told: list[tuple[str, dict[str, list[Any]]]] = []
     for file in path.glob("scores/*.json"):
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             score = json.loads(file.read_text(encoding="utf-8"))
-            right = [[name, each["base"]["right"], each["tuned"]["right"]] for name, each in score["datasets"].items()]
-            newest = max(newest, (str(score["created"]) + str(score["job"]), right), key=lambda each: each[0])
-    return newest[1]
+            rows = {
+                name: [name, float(each["base"]["right"]), float(each["tuned"]["right"]), int(each.get("n") or 0)]
+                for name, each in score["datasets"].items()
+            }
+            told.append((str(score["created"]) + str(score["job"]), rows))
+    newest: dict[str, list[Any]] = {}
+    for _, rows in sorted(told, key=lambda each: each[0], reverse=True):
+        newest = {**rows, **newest}
+    return sorted(newest.values(), key=lambda row: str(row[0]))[:_MOST_SETS]
 
 
 def _made(values: dict[str, Any]) -> Summary:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.errors import RunError, problem
 from core.runs import process, space
-from core.runs.directory import Run, is_config, load
+from core.runs.directory import DELETED_AS, Run, is_config, load
 from core.workspace import Workspace, is_name
 
 
@@ -40,7 +40,10 @@ def restore(workspace: Workspace, name: str) -> Run:
         known = ", ".join(each.name for each in listing(workspace)) or "–"
         raise RunError(problem("runs.not_in_trash", name, known=known))
     (path / process.QUEUED).unlink(missing_ok=True)  # its place in the queue is gone
-    return Run(move(path, workspace.runs, name.rstrip("_")))
+    named = path / DELETED_AS
+    own = named.read_text(encoding="utf-8") if named.exists() else name
+    named.unlink(missing_ok=True)
+    return Run(move(path, workspace.runs, own if is_name(own) else name))
 
 
 def empty(workspace: Workspace) -> tuple[int, int]:

@@ -15,14 +15,15 @@ from core.data.pinned import check_pinned
 from core.data.registry import Registry
 from core.errors import Problem, RunError, StudioError, problem
 from core.models import folder as models
-from core.runs.directory import Run, step_of
+from core.runs.directory import STATE, Run, step_of
 from core.runs.intact import is_intact
 from core.runs.process import QUEUED
 from core.train.machine import machine
 from core.train.versions import versions
 from core.workspace import Workspace
 
-STATE, TENSORS = FILES = "training_state.json", "training_state.safetensors"  # beside what is learnt, in a checkpoint
+TENSORS = "training_state.safetensors"
+FILES = (STATE, TENSORS)  # beside what is learnt, in a checkpoint
 _ENDED_EARLY = ("stopped", "lost", "failed")
 _FREE = ("checkpoint.", "log.every_steps", "log.trackers", "name")  # settings that change nothing of what is learnt
 
