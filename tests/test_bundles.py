@@ -68,7 +68,7 @@ def test_a_bundle_holds_what_happened_and_neither_weights_nor_folders_nor_secret
         text = "\n".join(archive.read(name).decode() for name in names)
     job = run.jobs("evaluations")[0].name
     assert sorted(names) == sorted(
-        ["bundle.json", "config.yaml", "prompt.txt", "events.jsonl", "notes.yaml", "worker.log", "scores/pets_test.json",
+        ["bundle.json", "config.yaml", "events.jsonl", "notes.yaml", "worker.log", "scores/pets_test.json",
          *(f"evaluations/{job}/{each}" for each in ("config.yaml", "events.jsonl", "answers.jsonl"))]
     )  # fmt: skip
     for private in (str(workspace.root), str(PROJECT), str(Path.home()) + "/", SECRET, "me:pw"):
@@ -157,6 +157,13 @@ def with_event(**event: object) -> Change:
     return lambda files: {**files, "events.jsonl": files["events.jsonl"] + line.encode()}
 
 
+def with_scores(*names: str) -> Change:
+    side = {"right": 1.0}
+    score = {"job": "a", "created": "x", "datasets": {name: {"n": 1, "base": side, "tuned": side} for name in names}}
+    return with_file("scores/a.json", json.dumps(score))
+
+
+DEEP = "a: " + "[" * 60_000 + "]" * 60_000
 ALIASES = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
 STEP = {"event": "step_finished", "step": 1, "epoch": 0.0, "loss": 1.0, "learning_rate": 0.1, "grad_norm": 1.0, "tokens": 1,
         "tokens_per_second": 1.0, "seconds_left": 1.0}  # fmt: skip
@@ -204,6 +211,22 @@ REFUSED: dict[str, tuple[str, Change]] = {
         "bundle.broken",
         with_file("scores/pets_test.json", '{"job": "pets_test", "created": "x", "datasets": {"a": {"base": 1}}}'),
     ),
+    "notes nested so deep that their reader crashes": ("bundle.broken", with_file("notes.yaml", DEEP)),
+    "a loss beyond every number": ("bundle.broken", with_event(**{**STEP, "loss": 10**400})),
+    "half a character in an event": ("bundle.broken", with_event(event="phase", name="\ud800")),
+    "a version beyond 64 bits": ("bundle.broken", config_with(versions={"torch": 10**400})),
+    "half a character in a score": ("bundle.broken", with_scores("\ud800")),
+    "a data set with an endless name": ("bundle.broken", with_scores("n" * 101)),
+    "scores of too many data sets": ("bundle.broken", with_scores(*map(str, range(301)))),
+    "a prompt with an endless name": (
+        "bundle.broken",
+        config_with(prompt={"name": "n" * 101, "version": 1, "text": None, "sha256": ""}),
+    ),
+    "settings with too many data sets": ("bundle.broken", config_with(settings={"data": {"train": [*map(str, range(301))]}})),
+    "a prompt that does not say whether it has words": (
+        "bundle.broken",
+        config_with(prompt={"name": "ours", "version": 1, "sha256": ""}),
+    ),
     "answers that are no mappings": ("bundle.broken", with_file("evaluations/a/answers.jsonl", "[1]\n")),
 }  # fmt: skip
 
@@ -241,6 +264,71 @@ def test_a_link_a_password_and_a_name_that_stands_twice_are_refused(elsewhere: W
     content[entry + 8 : entry + 10] = struct.pack("<H", 1)
     locked.write_bytes(content)
     refused(elsewhere, locked, "bundle.foreign_file")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bundle_that_is_packed_in_an_unusual_way_is_refused(elsewhere: Workspace, packed: Path, packing: int) -> None:
+    copy = packed.with_name("copy.run.zip")
+    with zipfile.ZipFile(packed) as source, zipfile.ZipFile(copy, "w", packing) as target:
+        for each in source.namelist():
+            target.writestr(each, source.read(each))
+    refused(elsewhere, copy, "bundle.foreign_file")
+
+
+def test_an_endless_list_of_files_is_refused_before_it_is_read(elsewhere: Workspace, tmp_path: Path) -> None:
+    entry = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, 0, 0, 33, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0)
+    entries = b"".join(entry + b"%06d" % number for number in range(30_000))
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 30_000, 30_000, len(entries), 0, 0)
+    (tmp_path / "many.run.zip").write_bytes(entries + end)
+    refused(elsewhere, tmp_path / "many.run.zip", "bundle.too_large")
+
+
+@pytest.mark.parametrize(("given", "name"), [("one", "one"), ("Zwei ", "zwei"), ("cafe\u0301", "café"), ("../x", "b")])
+def test_a_bundle_names_a_run_that_can_be_found(
+    elsewhere: Workspace, packed: Path, tmp_path: Path, given: str, name: str
+) -> None:
+    with zipfile.ZipFile(packed) as source, zipfile.ZipFile(tmp_path / "b.run.zip", "w") as target:
+        for each in source.namelist():
+            target.writestr(
+                each, source.read(each) if each != "bundle.json" else json.dumps({"format": 1, "run": given})
+            )
+    assert unbundle.open_bundle(elsewhere, tmp_path / "b.run.zip").name == name
+    assert directory.find(elsewhere, name)
+
+
+def test_what_is_private_is_masked_and_nothing_else(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_PASSWD", "company1")
+    monkeypatch.setenv("B_TOKEN", "company1-whole")
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Ada Lovelace")
+    monkeypatch.setenv("HOME", "/home/me")
+    clean = bundle._Cleaner(workspace)
+    told = {
+        "company1-whole and company1": "*** and ***",
+        "by Ada Lovelace": "by Ada Lovelace",
+        "/home/me, '/home/me/x' /home/me2/x /data/home/me": "~, '~/x' /home/me2/x /data/home/me",
+        '{"trace": "one\\n/home/me/x.py"}': '{"trace": "one\\n~/x.py"}',
+        "someone/home/me-1B": "someone/home/me-1B",
+        "https://me:p@ss@h.example/x": "https://***@h.example/x",
+        "看 https://h.example，问 a@b.example": "看 https://h.example，问 a@b.example",
+        '"https://h.example", "a@b.example"': '"https://h.example", "a@b.example"',
+    }
+    assert {text: clean(text) for text in told} == told
+
+
+def test_a_bundle_is_not_written_into_a_folder_and_leaves_nothing_behind(workspace: Workspace, tmp_path: Path) -> None:
+    run = finished_run(workspace, "one")
+    for place in (tmp_path, Path("."), tmp_path / "gone/b.zip"):
+        with pytest.raises(RunError) as error:
+            bundle.write(workspace, run, place)
+        assert error.value.problems[0].code == "bundle.no_place"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_evaluation_that_has_not_begun_stays_at_home(workspace: Workspace, tmp_path: Path) -> None:
+    run = finished_run(workspace, "one")
+    directory.create(run.path / "evaluations", "pets", {"kind": "evaluate"})
+    with zipfile.ZipFile(bundle.write(workspace, run, tmp_path / "b.zip")) as archive:
+        assert not [name for name in archive.namelist() if name.startswith("evaluations")]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"\x1f\x8b" + b"0" * 100])

@@ -2,7 +2,7 @@
 
 NAME.run.zip
   bundle.json     format, name, when it was made        config.yaml     what was asked and resolved
-  prompt.txt      the system prompt, for people         events.jsonl    curve and end, as the worker wrote them
+  events.jsonl    curve and end, as the worker wrote them
   worker.log      the end of its raw output             notes.yaml      what a person wrote about the run
   scores/*.json                                         evaluations/NAME/{config.yaml,events.jsonl,answers.jsonl}
 
@@ -29,8 +29,10 @@ FORMAT = 1
 SUFFIX = ".run.zip"
 CONFIG_KEYS = ("kind", "created", "settings", "data", "model", "prompt", "versions", "plan", "findings", "continued")
 _LOG_BYTES = 1_000_000  # of worker.log, its end; chosen by us: a trace is in it, a day of output is not
-_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH(?!OR(?!I))", re.IGNORECASE)  # AUTHORIZATION, not AUTHOR
+_IN_ADDRESS = re.compile(
+    r"(?<=://)[!#-.0-\[\]-~]+@"
+)  # ASCII but for blanks, quotes and slashes: other text stands around it
 _SHORTEST_SECRET = 8  # characters; shorter values of such variables occur in ordinary words
 
 
@@ -38,20 +40,28 @@ def write(workspace: Workspace, run: Run, file: Path) -> Path:
     """Write the bundle of a run into `file`, complete or not at all, and return it.
 
     Raises:
-        RunError: if the run has not begun: there is nothing to tell.
+        RunError: if the run has not begun: there is nothing to tell; or no file can be at this place.
     """
     if not run.log.exists():
         raise RunError(problem("bundle.not_begun", run.name))
-    clean = _Cleaner(workspace)
+    if file.is_dir() or not file.parent.is_dir():
+        raise RunError(problem("bundle.no_place", str(file), name=f"{run.name}{SUFFIX}"))
     aside = file.with_name(file.name + ".part")
-    with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+    try:
+        _pack(workspace, run, aside)
+        return aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _pack(workspace: Workspace, run: Run, file: Path) -> None:
+    clean = _Cleaner(workspace)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         made = {"format": FORMAT, "run": run.name, "made": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         archive.writestr("bundle.json", json.dumps(made, ensure_ascii=False, indent=1))
         archive.writestr("config.yaml", _yaml(_portable(run.config, clean)))
-        archive.writestr("prompt.txt", run.config["prompt"].get("text") or "")
         for place, text in _texts(run):
             archive.writestr(place, clean(text))
-    return aside.replace(file)
 
 
 def _texts(run: Run) -> Iterator[tuple[str, str]]:
@@ -63,6 +73,8 @@ def _texts(run: Run) -> Iterator[tuple[str, str]]:
     for score in sorted(run.path.glob("scores/*.json")):
         yield f"scores/{score.name}", _read(score)
     for job in run.jobs("evaluations"):
+        if not (job / "events.jsonl").exists():  # it waits, and would wait for ever elsewhere
+            continue
         yield f"evaluations/{job.name}/config.yaml", _yaml({**read_config(job), "workspace": "", "allow": []})
         for name in ("events.jsonl", "answers.jsonl"):
             if (job / name).exists():
@@ -88,14 +100,17 @@ class _Cleaner:
     def __init__(self, workspace: Workspace) -> None:
         self._root = workspace.root
         folders = [(str(workspace.root), "WORKSPACE"), (str(PROJECT), "STUDIO"), (str(Path.home()), "~")]
-        self._folders = sorted(((a, b) for a, b in folders if len(a) > 1), key=lambda each: -len(each[0]))
-        self._secrets = {
+        known = sorted(((a, b) for a, b in folders if len(a) > 1), key=lambda each: -len(each[0]))
+        self._folders = [(_folder(spelled), name) for folder, name in known for spelled in _spellings(folder)]
+        secrets = [
             value for name, value in os.environ.items() if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET
-        }
+        ]
+        # The longest first: a shorter one may be a part of it, and would leave the rest.
+        self._secrets = sorted({each for value in secrets for each in _spellings(value)}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for folder, name in self._folders:
-            text = text.replace(folder, name)
+            text = folder.sub(name, text)
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return _IN_ADDRESS.sub("***@", text)
@@ -108,6 +123,16 @@ class _Cleaner:
         if given.is_relative_to(self._root):
             return given.relative_to(self._root).as_posix()
         return given.relative_to(PROJECT).as_posix() if given.is_relative_to(PROJECT) else given.name
+
+
+def _folder(path: str) -> re.Pattern[str]:
+    """Return what finds a folder, but not the beginning or the end of another one's path; JSON may have "\\n" before it."""
+    return re.compile(rf"(?:(?<![A-Za-z0-9_.\-])|(?<=\\[nrt])){re.escape(path)}(?![A-Za-z0-9_\-])(?!\.[A-Za-z0-9_])")
+
+
+def _spellings(text: str) -> set[str]:
+    """Return how a text stands in a log and in a JSON file."""
+    return {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
 
 
 class _Plain(yaml.SafeDumper):

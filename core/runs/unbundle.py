@@ -10,6 +10,7 @@ import math
 import re
 import shutil
 import stat
+import struct
 import types
 import uuid
 import zipfile
@@ -21,23 +22,28 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
-from core.errors import Problem, RunError, SettingsError, problem
+from core.errors import PathError, Problem, RunError, SettingsError, problem
 from core.runs import events, notes, trash
 from core.runs.bundle import CONFIG_KEYS, FORMAT, SUFFIX
 from core.runs.directory import YAML, Run
 from core.settings import from_dict
 from core.wording import has
-from core.workspace import Workspace, is_name, slug
+from core.workspace import Workspace, checked_name, slug
 
 MOST_FILES = 2_000
 MOST_BYTES = 500_000_000  # unpacked; chosen by us: the log of a million steps has 250 MB
 _MOST_YAML = 2_000_000
+_DEEPEST = 30  # levels of a YAML file; a config has six, and the reader in C ends the program from some ten thousand on
+_MOST_LIST = 1_000_000  # bytes of the list of files; 2,000 entries have a third of that
+_MOST_SETS, _LONGEST = 300, 100  # data sets that a file names, and characters of a name; chosen by us
+_LARGEST = 2**63
 _BOMB = 100  # times its size, from 10 MB on: text packs ten- to twentyfold
 _NAME = r"[\w][\w.\- ]{0,99}"
 _ALLOWED = re.compile(
     rf"bundle\.json|config\.yaml|prompt\.txt|events\.jsonl|worker\.log|notes\.yaml|scores/{_NAME}\.json"
     rf"|evaluations/{_NAME}/(config\.yaml|events\.jsonl|answers\.jsonl)"
 )
+_ODD = re.compile(rb"\\u[dD]|\d{19}")  # a line without these has neither half characters nor huge numbers
 _EVENTS: dict[str, Any] = {kind.event: kind for kind in get_args(events.Event)}
 
 
@@ -63,6 +69,7 @@ def open_bundle(workspace: Workspace, file: Path) -> Run:
 def _unpacked(file: Path, folder: Path) -> str:
     """Unpack a bundle into a folder and return the name of its run."""
     try:
+        _check_end(file)
         with zipfile.ZipFile(file) as archive:
             _check_list(archive, file)
             for info in archive.infolist():
@@ -78,7 +85,32 @@ def _unpacked(file: Path, folder: Path) -> str:
     if made.get("format") != FORMAT:
         raise RunError(problem("bundle.format", file.name, found=str(made.get("format"))[:20], known=FORMAT))
     given = str(made.get("run", ""))
-    return given if is_name(given) and not given.endswith(".") else slug(file.name.removesuffix(SUFFIX))
+    try:
+        return given if checked_name(given) == given else slug(given)
+    except PathError:
+        return slug(file.name.removesuffix(SUFFIX))
+
+
+def _check_end(file: Path) -> None:
+    """Refuse a list of files that is larger than any bundle's, before it is read: each entry takes half a kilobyte of memory.
+
+    The list's size stands in the last 22 bytes of a bundle, which has no comment behind them and no 64-bit record before.
+    """
+    with file.open("rb") as stream:
+        whole = stream.seek(0, 2)
+        stream.seek(max(0, whole - 42))
+        end = stream.read()
+    if len(end) < 22 or not end[-22:].startswith(b"PK\x05\x06") or not end.endswith(b"\0\0"):
+        raise zipfile.BadZipFile("File is not a zip file")
+    count, size = struct.unpack("<HI", end[-12:-6])
+    if size > _MOST_LIST or end.startswith(b"PK\x06\x07"):
+        raise _too_large(file, count, whole)
+
+
+def _too_large(file: Path, count: int, size: int) -> RunError:
+    values = {"files": f"{count:,}", "size": f"{size / 1e6:,.0f}"}
+    limits = {"most_files": f"{MOST_FILES:,}", "most": f"{MOST_BYTES / 1e6:,.0f}"}
+    return RunError(problem("bundle.too_large", file.name, **values, **limits))
 
 
 def _check_list(archive: zipfile.ZipFile, file: Path) -> None:
@@ -87,15 +119,15 @@ def _check_list(archive: zipfile.ZipFile, file: Path) -> None:
     names = [each.filename for each in entries]
     whole = sum(each.file_size for each in entries)
     if len(entries) > MOST_FILES or whole > MOST_BYTES:
-        values = {"files": f"{len(entries):,}", "size": f"{whole / 1e6:,.0f}"}
-        limits = {"most_files": f"{MOST_FILES:,}", "most": f"{MOST_BYTES / 1e6:,.0f}"}
-        raise RunError(problem("bundle.too_large", file.name, **values, **limits))
+        raise _too_large(file, len(entries), whole)
     packed = file.stat().st_size
     if whole > 10_000_000 and whole > _BOMB * packed:
         raise RunError(problem("bundle.bomb", file.name, packed=f"{packed / 1e6:.1f}", size=f"{whole / 1e6:,.0f}"))
     for each in entries:
         link = stat.S_IFMT(each.external_attr >> 16) not in (0, stat.S_IFREG)
-        if not _ALLOWED.fullmatch(each.filename) or link or each.flag_bits & 1 or names.count(each.filename) > 1:
+        # Other ways of packing need hundreds of megabytes to unpack a few.
+        odd = link or each.flag_bits & 1 or each.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if not _ALLOWED.fullmatch(each.filename) or odd or names.count(each.filename) > 1:
             raise RunError(problem("bundle.foreign_file", file.name, name=each.filename[:100]))
 
 
@@ -125,7 +157,8 @@ def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
     data, model, prompt = config.get("data"), config.get("model"), config.get("prompt")
     sound = (
         isinstance(data, list)
-        and all(isinstance(each, dict) and _texts(each, "name", "sha1") for each in data)
+        and len(data) <= _MOST_SETS
+        and all(isinstance(each, dict) and _texts(each, "name", "sha1") and _is_short(each["name"]) for each in data)
         and isinstance(model, dict)
         and _texts(model, "path")
         and isinstance(prompt, dict)
@@ -138,6 +171,8 @@ def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
         settings = from_dict(config.get("settings") or {})
     except SettingsError as error:
         raise RunError(problem("bundle.settings", bundle), *error.problems) from error
+    named = [*settings.data.train, *settings.data.test]
+    _require(len(named) <= _MOST_SETS and all(map(_is_short, named)), bundle, "config.yaml")
     made = _json(folder / "bundle.json", bundle)
     kept = {key: config[key] for key in CONFIG_KEYS if key in config}
     kept["created"] = str(config.get("created", ""))[:40]
@@ -156,12 +191,34 @@ def _yaml(file: Path, place: str, bundle: str) -> dict[str, Any]:
     try:
         _require(file.stat().st_size <= _MOST_YAML, bundle, place)
         text = file.read_text(encoding="utf-8")
-        _require(not any(isinstance(each, yaml.AliasEvent) for each in yaml.parse(text, Loader=YAML)), bundle, place)
+        _require(_is_plain(text), bundle, place)
         values = yaml.load(text, Loader=YAML)  # noqa: S506  (it is a safe one)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise RunError(problem("bundle.broken", bundle, place=place)) from error
-    _require(isinstance(values, dict), bundle, place)
+    _require(isinstance(values, dict) and _can_be_told(values), bundle, place)
     return dict(values)
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a YAML text has no references and no more levels than people write."""
+    depth = 0
+    for event in yaml.parse(text, Loader=YAML):
+        opens = isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent)
+        depth += opens - isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
+            return False
+    return True
+
+
+def _can_be_told(values: Any) -> bool:
+    """Tell whether values can be shown and reckoned with: no half characters, no whole numbers beyond 64 bits."""
+    if isinstance(values, dict):
+        return all(_can_be_told(key) and _can_be_told(value) for key, value in values.items())
+    if isinstance(values, list | tuple):
+        return all(map(_can_be_told, values))
+    if isinstance(values, str):
+        return not any("\ud800" <= each <= "\udfff" for each in values)
+    return not isinstance(values, int) or abs(values) <= _LARGEST
 
 
 def _json(file: Path, bundle: str, place: str = "bundle.json") -> dict[str, Any]:
@@ -169,7 +226,7 @@ def _json(file: Path, bundle: str, place: str = "bundle.json") -> dict[str, Any]
         values = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise RunError(problem("bundle.broken", bundle, place=place)) from error
-    _require(isinstance(values, dict), bundle, place)
+    _require(isinstance(values, dict) and _can_be_told(values), bundle, place)
     return dict(values)
 
 
@@ -181,7 +238,8 @@ def _lines(file: Path, place: str, bundle: str, sound: Callable[[dict[str, Any]]
                 values = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            _require(isinstance(values, dict) and sound(values), bundle, f"{place}:{number}")
+            sane = isinstance(values, dict) and (not _ODD.search(line) or _can_be_told(values))
+            _require(sane and sound(values), bundle, f"{place}:{number}")
 
 
 def _is_event(values: dict[str, Any]) -> bool:
@@ -229,6 +287,8 @@ def _is_score(values: dict[str, Any], stem: str) -> bool:
     found = values.get("datasets")
     if values.get("job") != stem or not isinstance(values.get("created"), str) or not isinstance(found, dict):
         return False
+    if len(found) > _MOST_SETS or not all(map(_is_short, found)):
+        return False
     sides = [
         each.get(side) if isinstance(each, dict) else None for each in found.values() for side in ("base", "tuned")
     ]
@@ -236,10 +296,17 @@ def _is_score(values: dict[str, Any], stem: str) -> bool:
 
 
 def _is_prompt(values: dict[str, Any]) -> bool:
-    text, named = values.get("text"), _texts(values, "name", "sha256") and isinstance(values.get("version"), int)
+    named = _texts(values, "name", "sha256") and _is_short(values["name"]) and isinstance(values.get("version"), int)
+    if "text" not in values:
+        return False
+    text = values["text"]
     if text is None:
         return named
     return named and isinstance(text, str) and hashlib.sha256(text.encode()).hexdigest() == values["sha256"]
+
+
+def _is_short(name: str) -> bool:
+    return len(name) <= _LONGEST
 
 
 def _is_number(value: Any) -> bool:
