@@ -1,6 +1,7 @@
 """One server of a workspace may write; a second one looks, says so, and takes over when it is asked to."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -161,6 +162,45 @@ def test_what_is_being_written_ends_before_the_right_is_given_up(workspace: Work
     order.append("given up")
     writer.join()
     assert order == ["written", "given up"]
+
+
+def test_what_is_written_for_long_keeps_the_right_and_the_one_who_asks_has_it_afterwards(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owners, "_ENDING", 0.2)
+    mine, other = second(workspace), Owner(workspace, "http://third/")
+    asking = owners.Server(f"{process.identity(os.getppid())}", "http://third/", 0.0)
+    mine.take()
+    owners._write(mine._request, asking)
+    with mine.writing():
+        done = threading.Thread(target=mine.keep_turn)
+        done.start()
+        done.join()
+        assert mine.writes
+        assert not other.take()
+    mine._request.unlink()
+    assert not mine.give_up(asking)  # it waits no more
+    owners._write(mine._request, asking)
+    mine.keep_turn()
+    assert not mine.writes
+    assert other.take()
+
+
+def test_a_studio_opens_on_a_full_disk(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = owners.Server("1 1.0", "http://gone/", 0.0)
+    mine = second(workspace)
+    owners._write(mine._holder, stale)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # nothing can be written any more
+    try:
+        assert mine.take()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert mine.writes
+    assert mine.holder() is None
+    mine.give_up()
 
 
 def test_a_server_that_only_looks_refuses_every_handler_that_could_change_something(

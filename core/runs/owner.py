@@ -5,6 +5,7 @@ the lock through the file `studio.takeover`; the first sees that within a second
 lock up. Running jobs are not disturbed: they belong to no server.
 """
 
+import contextlib
 import json
 import os
 import time
@@ -68,8 +69,9 @@ class Owner:
                 self._lock.acquire(timeout=0)
             except Timeout:
                 return False
-            _write(self._holder, self._me)
-            self._request.unlink(missing_ok=True)
+            _tell(self._holder, self._me)
+            with contextlib.suppress(OSError):
+                self._request.unlink()
             self._may_write = True
             return True
 
@@ -93,23 +95,33 @@ class Owner:
         if asking is not None and (asking.process == self._me.process or process.living(asking.process) is None):
             asking = None
         if self._may_write and asking is not None:
-            self.give_up(asking)
-            self._retry_from = time.monotonic() + PATIENCE  # the one who asked comes first
+            if self.give_up(asking):
+                self._retry_from = time.monotonic() + PATIENCE  # the one who asked comes first
         elif not self._may_write and asking is None and time.monotonic() >= self._retry_from:
             self.take()
 
-    def give_up(self, to: Server | None = None) -> None:
-        """Begin no more writing, wait for what is being written, and let another server take the right."""
+    def give_up(self, to: Server | None = None) -> bool:
+        """Begin no more writing, wait for what is being written, let another server take the right, and say whether it may.
+
+        What is written for longer keeps the lock: two that write would undo each other's work. A server that asked and waits
+        no more gets nothing, for it has said so.
+        """
         with self._handlers:
             if not self._may_write:
-                return
+                return False
             self._may_write = False
-            self._handlers.wait_for(lambda: self._writing == 0, _ENDING)
+            over = self._handlers.wait_for(lambda: self._writing == 0, _ENDING)
+            if to is not None and (not over or _read(self._request) != to):
+                self._may_write = True
+                return False
+            if not over:  # this server ends, and the system takes the lock when its process is gone
+                return False
             if to is None:
                 self._holder.unlink(missing_ok=True)
             else:
-                _write(self._holder, to)
+                _tell(self._holder, to)
             self._lock.release(force=True)
+            return True
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -139,6 +151,15 @@ class Owner:
         return problem(
             "owner.no_answer", address=self.where(), pid=found.pid if found else "–", seconds=round(PATIENCE)
         )
+
+
+def _tell(holder: Path, server: Server) -> None:
+    """Write who has the workspace, if the disk takes it: the lock is what counts. A name that is no more true goes."""
+    try:
+        _write(holder, server)
+    except OSError:
+        with contextlib.suppress(OSError):
+            holder.unlink()
 
 
 def _write(file: Path, server: Server) -> None:
