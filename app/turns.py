@@ -9,8 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.studio import Studio
-from core.runs import devices, process, queue
-from core.runs.directory import read_config
+from core.errors import RunError
+from core.runs import devices, ending, process, queue
+from core.runs.directory import Run, read_config
+from core.train import resume
 from core.train.machine import machine
 
 _ASKED_EVERY = 3.0  # seconds between two looks at the free memory; nvidia-smi takes a tenth of one
@@ -22,12 +24,21 @@ def submit(studio: Studio, job: Path, worker: str) -> None:
     begin_ready(studio)
 
 
-def stop(studio: Studio, job: Path) -> None:
-    """Ask a job to save and stop; one that still waits is taken out of the queue."""
-    if queue.place(studio.workspace, job) is None:
-        process.ask_to_stop(job)
-    else:
+def stop(studio: Studio, job: Path) -> bool:
+    """Take a job that still waits out of the queue, ask any other to save and stop; return whether it waited."""
+    try:
         queue.cancel(studio.workspace, job)
+    except RunError:
+        process.ask_to_stop(job)
+        return False
+    return True
+
+
+def go_on(studio: Studio, run: Run) -> None:
+    """Put a training that has ended before its last step into the queue again, to go on from what it has saved."""
+    ending.settle(run)
+    resume.clear(run)
+    submit(studio, run.path, "core.train.worker")
 
 
 def begin_ready(studio: Studio) -> list[Path]:

@@ -19,7 +19,7 @@ from core.amounts import bytes_of
 from core.curate import jobs as curate
 from core.duration import spoken
 from core.errors import Problem
-from core.runs import events, process, queue
+from core.runs import events, process
 from core.runs.directory import read_config
 from core.wording import Translator
 
@@ -68,11 +68,9 @@ def build(studio: Studio, place: str, tasks: Sequence[str], notice: Any, t: Tran
         job = _folder(studio, values[panel.job])
         if job is None:
             return {panel.cancel: gr.update(interactive=False)}
-        if queue.place(studio.workspace, job) is not None:
-            queue.cancel(studio.workspace, job)
+        if turns.stop(studio, job):
             done(t("data.job.cancelled"), t("language.code"))
             return look(studio, panel, job.name, t).updates
-        process.ask_to_stop(job)
         done(t("data.job.stopping"), t("language.code"))
         return {panel.cancel: gr.update(interactive=False)}
 

@@ -4,11 +4,14 @@ import contextlib
 import errno
 import json
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -135,11 +138,11 @@ def _wait_for_turn(job: Path, worker: supervisor.Worker, t: Translator) -> None:
     """
     config = read_config(job)
     workspace = Workspace.at(config["workspace"], tuple(config["allow"]))
-    queue.recover(workspace)
-    queue.add(workspace, job, worker)
     told = 0
-    try:
-        while True:
+    with _presses() as pressed:
+        queue.recover(workspace)
+        queue.add(workspace, job, worker)
+        while not pressed:
             queue.start_ready(workspace)
             if not (job / process.QUEUED).exists():
                 break
@@ -148,15 +151,38 @@ def _wait_for_turn(job: Path, worker: supervisor.Worker, t: Translator) -> None:
                 say(t("cli.waits", place=place))
                 told = place
             time.sleep(_TURN)
-    except KeyboardInterrupt as interrupt:
+    if pressed:
         with contextlib.suppress(RunError):  # it began in this moment: then it is asked to stop, as later
             queue.cancel(workspace, job)
             say(t("cli.waits_no_more"))
-            raise typer.Exit(130) from interrupt
+            raise typer.Exit(130)
         process.ask_to_stop(job)
         say(t("cli.stopping"))
     if not job.is_dir():
         raise RunError(problem("queue.gone", job.name))
+
+
+@contextlib.contextmanager
+def _presses() -> Iterator[list[int]]:
+    """Note Ctrl-C instead of raising it, so that it breaks nothing off: an interrupted start of a job, or a lock that the
+    exception keeps alive, would be waited for while the job is cancelled. The second one raises as ever.
+    """
+    pressed: list[int] = []
+
+    def press(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            signal.default_int_handler(number, frame)
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it is ignored, or somebody else's
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Teller:
