@@ -149,7 +149,7 @@ def _is_held(studio: Studio, entry: Entry) -> bool:
 
 
 def _held(studio: Studio, entry: Entry, t: Translator) -> str:
-    device = devices.devices_of(entry.lane)[0]
+    device = next(iter(devices.devices_of(entry.lane)), devices.CPU)
     needed, free = turns.planned_memory(studio.workspace.root / entry.job), turns.free_memory(device) or 0
     loaded = ", ".join(_loaded(session.describe()) for session in studio.chats())
     return t("queue.held", needed=bytes_of(needed), free=bytes_of(free), loaded=loaded or "–")

@@ -1,5 +1,6 @@
 """Jobs take turns on the devices, and whoever is killed meanwhile loses none and starts none twice."""
 
+import dataclasses
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import time
 
 import psutil
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from app import jobs, turns
@@ -17,7 +19,7 @@ from app.standing import told
 from app.studio import Studio
 from core.commands.root import app as commands
 from core.errors import RunError
-from core.runs import devices, directory, process, queue, supervisor
+from core.runs import devices, directory, ending, process, queue, queue_file, supervisor
 from core.wording import words
 from core.workspace import Workspace
 from tests.tiny import build_tiny_model
@@ -86,9 +88,8 @@ def two_cards(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(devices, "torch_uses_cards", lambda: True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    devices.cards.cache_clear()
-    yield
-    devices.cards.cache_clear()
+    monkeypatch.setattr(devices, "_cards", devices._Cards())
+    return tool
 
 
 def added(workspace, name, worker="trains"):
@@ -144,7 +145,7 @@ def test_each_card_takes_a_job_and_a_merge_runs_beside_them(workspace, two_cards
     assert begun(workspace) == ["r0", "r1", "merge"]
     working(jobs[0], jobs[1], jobs[3])
     assert [(jobs[n] / "started").read_text() for n in (0, 1)] == ["0\n", "1\n"]
-    assert (jobs[3] / "started").read_text() == "-\n"
+    assert (jobs[3] / "started").read_text() == "\n"  # it takes the processor, and sees no card
     assert [each.device for each in queue.look(workspace).running] == ["gpu:0", "gpu:1", "cpu"]
     assert devices.free_memory("1") == 2000 << 20
     ended(jobs[1])
@@ -159,6 +160,92 @@ def test_the_cards_that_were_set_are_the_only_ones(two_cards, monkeypatch):
     assert devices.devices_of("accelerator") == ("gpu:1",)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert devices.devices_of("accelerator") == ("cpu",)
+
+
+def test_cards_that_do_not_answer_are_still_there_and_none_begins_while_nobody_knows_them(workspace, two_cards):
+    answers = two_cards.read_text()
+    two_cards.write_text("#!/bin/sh\nexit 255\n")
+    job = added(workspace, "first")
+    assert devices.devices_of("accelerator") == ()
+    assert begun(workspace) == []
+    assert queue.place(workspace, job) == 1
+    two_cards.write_text(answers)
+    devices._cards._ask_from = 0.0  # ten seconds later
+    assert devices.devices_of("accelerator") == ("gpu:0", "gpu:1")
+    for code in (255, 9):
+        two_cards.write_text(f"#!/bin/sh\nexit {code}\n")
+        devices._cards._ask_from = 0.0
+        assert devices.devices_of("accelerator") == ("gpu:0", "gpu:1")
+
+
+def test_a_machine_whose_tool_says_that_there_is_no_card_uses_the_processor_alone(two_cards):
+    for script in ("exit 9", "echo No devices were found"):
+        devices._cards.__init__()
+        two_cards.write_text(f"#!/bin/sh\n{script}\n")
+        assert devices.devices_of("accelerator") == ("cpu",)
+    assert devices.environment("cpu") == {"CUDA_VISIBLE_DEVICES": ""}
+
+
+def test_a_job_that_cannot_be_started_holds_up_nobody(workspace):
+    broken, behind, build = added(workspace, "broken"), added(workspace, "behind"), added(workspace, "build", "builds")
+    (broken / "worker.log").mkdir()
+    assert begun(workspace) == ["behind", "build"]
+    assert process.status(broken) == "failed"
+    assert "worker.log" in str(process.last_event(broken).problems)
+    working(behind, build)
+    ended(behind, build)
+
+
+def test_where_no_process_can_be_started_the_jobs_keep_their_places(workspace, monkeypatch):
+    for name, worker in (("a", "trains"), ("b", "builds"), ("c", "trains")):
+        added(workspace, name, worker)
+    with monkeypatch.context() as without:
+        without.setattr(sys, "executable", "/no/such/python")
+        with pytest.raises(FileNotFoundError):
+            queue.start_ready(workspace)
+    assert waiting(workspace) == ["a", "b", "c"]
+    assert begun(workspace) == ["a", "b"]
+
+
+def test_a_process_that_dies_early_does_not_take_the_job_from_another_that_was_started_for_it(workspace):
+    job = added(workspace, "twice")
+    with FileLock(workspace.root / ".queue.lock"):  # the second one cannot begin yet
+        early = process.spawn(job, "trains", ("no.such.module",))
+        ended_early = supervisor._supervise(job, early, workspace)
+        late = process.spawn(job, "trains", ("core.runs.begin", str(workspace.root / ".queue.lock")))
+        early.wait()
+        entry = queue.look(workspace).waiting[0]
+        told = dataclasses.replace(entry, device="cpu", process=process.identity(late.pid))
+        queue_file.write(workspace, queue_file.State([], [told]))
+    ended_early.join()
+    working(job)
+    ended(job)
+    assert late.wait() == 0
+
+
+def test_every_writing_of_the_queue_has_another_stamp(workspace):
+    for name in "ab":
+        added(workspace, name)
+    stamps = set()
+    for _ in range(100):
+        queue.move(workspace, workspace.root / queue.look(workspace).waiting[0].job, "last")
+        stamps.add(queue.stamp(workspace))
+    assert len(stamps) == 100
+
+
+def test_a_run_whose_merge_is_at_work_is_not_ended_when_it_cannot_be_discarded(workspace):
+    training, merge = added(workspace, "training"), added(workspace, "merge", "builds")
+    assert begun(workspace) == ["training", "merge"]
+    working(training, merge)
+    place = training / "merges" / "merged"
+    place.mkdir(parents=True)
+    (place / "config.yaml").write_text("{}")
+    (place / "worker.pid").write_text((merge / "worker.pid").read_text())
+    with pytest.raises(RunError, match="training"):
+        ending.discard(workspace, directory.Run(training))
+    assert process.status(training) == "running"
+    (place / "worker.pid").unlink()
+    ended(training, merge)
 
 
 def test_the_order_is_changed_and_a_waiting_job_is_cancelled_to_the_trash(workspace):
@@ -240,7 +327,7 @@ def test_a_job_whose_python_cannot_start_is_lost_and_does_not_wait_for_ever(work
     broken = added(workspace, "broken")
     process.spawn(broken, "trains", ("no.such.module",)).wait()
     assert process.status(broken) == "queued"
-    supervisor._supervise(broken, process.spawn(broken, "trains", ("no.such.module",))).join()
+    supervisor._supervise(broken, process.spawn(broken, "trains", ("no.such.module",)), workspace).join()
     assert process.status(broken) == "lost"
     assert supervisor.exit_code(broken) == 1
     assert begun(workspace) == []
@@ -294,7 +381,7 @@ def test_killed_at_any_moment_nobody_loses_a_job_and_none_starts_twice(workspace
         known = {each.job for each in (*told.waiting, *told.running)}
         left = [job for job in jobs if not _was_added(workspace, job, known)]
     assert [process.status(job) for job in jobs] == ["finished"] * 16
-    assert [(job / "started").read_text() for job in jobs] == ["-\n"] * 16
+    assert [(job / "started").read_text().count("\n") for job in jobs] == [1] * 16
     assert killed > 5
     until(lambda: queue.look(workspace) == queue.Queue())
 
@@ -334,11 +421,12 @@ def planned(workspace, name, memory):
 
 # A command at the terminal, which works through a job of its own and can be interrupted.
 COMMAND = f"""
-import sys
+import signal, sys
 import typer
 from pathlib import Path
 from core.commands.shared import work_through
 from core.runs import devices, process
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts the tests with & has it ignored
 modules, job = sys.argv[1:]
 devices.LANES.update({LANES!r})
 real = process.worker_environment

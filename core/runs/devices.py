@@ -20,6 +20,8 @@ Device = str  # "gpu:0" (what stands in CUDA_VISIBLE_DEVICES), "cpu", "light:1"
 CPU = "cpu"
 LIGHT = ("light:1", "light:2")  # chosen by us: a long check of one set must not keep a person from adding another
 _ASKED_EVERY = 60.0  # seconds; cards are rarely plugged in
+_AGAIN = 10.0  # seconds after which nvidia-smi is asked again when it did not answer
+_NO_CARDS = (6, 9, 12)  # its exit codes for: nothing found, no driver, no library of the driver
 _GPU = "gpu:"
 LANES: dict[str, Lane] = {  # of the workers that take turns
     "core.train.worker": "accelerator",
@@ -30,17 +32,22 @@ LANES: dict[str, Lane] = {  # of the workers that take turns
 
 
 def devices_of(lane: Lane) -> tuple[Device, ...]:
-    """Return the devices of which a job of this lane needs one, in the order in which they are tried."""
+    """Return the devices of which a job of this lane needs one, in the order in which they are tried.
+
+    None at all while nobody can tell which cards there are: then nothing of this lane may begin.
+    """
     if lane == "light":
         return LIGHT
     if lane == "accelerator":
-        visible, moment = os.environ.get("CUDA_VISIBLE_DEVICES"), int(time.monotonic() / _ASKED_EVERY)
-        return tuple(_GPU + card for card in cards(visible, moment)) or (CPU,)
+        found = cards(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return () if found is None else tuple(_GPU + card for card in found) or (CPU,)
     return (CPU,)
 
 
 def environment(device: Device) -> dict[str, str]:
     """Return what a worker's environment gets, so that it sees this device alone."""
+    if device == CPU and shutil.which("nvidia-smi"):
+        return {"CUDA_VISIBLE_DEVICES": ""}  # a card that was away for a moment may have a job
     if not device.startswith(_GPU):
         return {}
     # nvidia-smi counts cards by their place on the bus, CUDA by their speed unless it is told to do the same.
@@ -52,25 +59,24 @@ def card_of(device: Device) -> str | None:
     return device.removeprefix(_GPU) if device.startswith(_GPU) else None
 
 
-@lru_cache(maxsize=2)
-def cards(visible: str | None, moment: int = 0) -> tuple[str, ...]:
+def cards(visible: str | None) -> tuple[str, ...] | None:
     """Return the graphics cards that jobs may use: all of the machine, or those that `visible` names, in its order.
 
-    Asked once a `moment`: nvidia-smi takes a tenth of a second.
+    None while nvidia-smi is there and has never answered.
     """
     tool = shutil.which("nvidia-smi")
     if tool is None or visible in ("", "-1") or not torch_uses_cards():
         return ()
-    known = [index for index, _ in _ask(tool, "index,uuid")]
-    if visible is None:
-        return tuple(known)
-    return tuple(each.strip() for each in visible.split(",") if each.strip()) if known else ()
+    known = _cards.look(tool)
+    if visible is None or not known:
+        return known
+    return tuple(each.strip() for each in visible.split(",") if each.strip())
 
 
 def free_memory(card: str) -> int | None:
     """Return the bytes that are free on a card, None when nobody can tell."""
     tool = shutil.which("nvidia-smi")
-    found = _ask(tool, "memory.free", "-i", card) if tool else []
+    found = _ask(tool, "memory.free", "-i", card) if tool else None
     return int(found[0][0]) << 20 if found and found[0][0].isdigit() else None
 
 
@@ -84,11 +90,38 @@ def torch_uses_cards() -> bool:
     return re.search(r"^(?:cuda|hip)\b[^=\n]*=\s*'", text, re.MULTILINE) is not None
 
 
-def _ask(tool: str, wanted: str, *further: str) -> list[list[str]]:
-    """Return what nvidia-smi tells, a list a card; [] when it does not answer."""
+def _ask(tool: str, wanted: str, *further: str) -> list[list[str]] | None:
+    """Return what nvidia-smi tells, a list a card; None when it does not answer."""
     query = [tool, f"--query-gpu={wanted}", "--format=csv,noheader,nounits", *further]
     try:
-        lines = subprocess.run(query, capture_output=True, text=True, timeout=5, check=True).stdout.splitlines()
+        told = subprocess.run(query, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
-        return []
-    return [[part.strip() for part in line.split(",")] for line in lines if line.strip()]
+        return None
+    if told.returncode:
+        return [] if told.returncode in _NO_CARDS else None
+    return [[part.strip() for part in line.split(",")] for line in told.stdout.splitlines() if line.strip()]
+
+
+class _Cards:
+    """The cards that nvidia-smi has told. It takes a tenth of a second, so it is asked once a minute.
+
+    Where it does not answer (a busy driver, a card that fell off the bus), the cards of before still count: taken for a
+    machine without any, a second training would begin beside the one on the card.
+    """
+
+    def __init__(self) -> None:
+        self._found: tuple[str, ...] | None = None
+        self._ask_from = 0.0
+
+    def look(self, tool: str) -> tuple[str, ...] | None:
+        """Return the indices of the cards, None when they were never told."""
+        if time.monotonic() >= self._ask_from:
+            told = _ask(tool, "index,uuid")
+            found = tuple(each[0] for each in told or () if each[0].isdigit())
+            if found or (told is not None and self._found is None):
+                self._found = found
+            self._ask_from = time.monotonic() + (_AGAIN if told is None else _ASKED_EVERY)
+        return self._found
+
+
+_cards = _Cards()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import RunError, problem
-from core.runs import devices, process, supervisor
+from core.runs import devices, events, process, supervisor
 from core.runs.directory import Run, delete
 from core.runs.queue_file import (
     MARKS,
@@ -22,7 +22,6 @@ from core.runs.queue_file import (
     Queue,
     State,
     changing,
-    lock_of,
     mark,
     marked,
     name_of,
@@ -73,12 +72,15 @@ def start_ready(workspace: Workspace, hold: Hold | None = None) -> list[Path]:
         hold: whether a job must not take this device yet; then it is marked as held, and those behind it wait, too. Without
             it, what another living process holds is left alone.
 
+    One that cannot be begun holds up its own lane only; where the reason is its own directory, it has failed.
+
     Raises:
         OSError: if a process cannot be started, or the disk takes nothing; what was not begun still waits.
     """
     if not _anything_to_do(workspace):
         return []
     begun: list[Path] = []
+    refused: list[OSError] = []
     with changing(workspace) as state:
         _settle(workspace, state)
         full: set[devices.Device] = set()  # for which an earlier job waits
@@ -91,8 +93,16 @@ def start_ready(workspace: Workspace, hold: Hold | None = None) -> list[Path]:
                 _note_hold(state, entry, bool(free), hold)
                 full.update(able)
                 continue
-            _begin(workspace, state, entry, device)
+            try:
+                _begin(workspace, state, entry, device)
+            except OSError as error:
+                if not _failed(workspace, state, entry, error):
+                    refused.append(error)
+                    full.update(able)
+                continue
             begun.append(workspace.root / entry.job)
+    if refused:
+        raise refused[0]
     return begun
 
 
@@ -109,8 +119,8 @@ def place(workspace: Workspace, job: Path) -> int | None:
     found = next((number for number, each in enumerate(waiting) if each.job == name), None)
     if found is None:
         return None
-    wanted = set(devices.devices_of(waiting[found].lane))
-    return 1 + sum(bool(wanted & set(devices.devices_of(each.lane))) for each in waiting[:found])
+    lane = waiting[found].lane
+    return 1 + sum(each.lane == lane or _share(each.lane, lane) for each in waiting[:found])
 
 
 def is_held(workspace: Workspace, job: Path) -> bool:
@@ -205,19 +215,40 @@ def _settle(workspace: Workspace, state: State) -> None:
 
 def _begin(workspace: Workspace, state: State, entry: Entry, device: devices.Device) -> None:
     """Start the worker of a waiting job. Written down first: killed in between, the next turn sees that it never began."""
+    place = state.waiting.index(entry)
     state.waiting.remove(entry)
     running = changed(entry, device=device, since=time.time(), held="")
     state.running.append(running)
-    write(workspace, state)
     try:
-        told = supervisor.begin(workspace.root / entry.job, entry.worker, device, lock_of(workspace))
+        write(workspace, state)
+        told = supervisor.begin(workspace, workspace.root / entry.job, entry.worker, device)
     except OSError:
         state.running.remove(running)
-        state.waiting.insert(0, entry)
+        state.waiting.insert(place, entry)
         write(workspace, state)
         raise
     state.running[-1] = changed(running, process=told)
     write(workspace, state)
+
+
+def _failed(workspace: Workspace, state: State, entry: Entry, error: OSError) -> bool:
+    """Take a job out of the queue that cannot begin because of its own directory, and write down why; return whether."""
+    job = workspace.root / entry.job
+    own = isinstance(error, (IsADirectoryError, NotADirectoryError, FileNotFoundError, PermissionError))
+    if entry not in state.waiting or not own or not Path(str(error.filename)).is_relative_to(job):
+        return False
+    told = problem("path.unreadable", str(error.filename), reason=error.strerror or str(error))
+    try:
+        events.append(job / "events.jsonl", events.RunFailed(problems=[told.to_dict()]))
+        (job / process.QUEUED).unlink()
+    except OSError:  # a directory that takes nothing: it waits until somebody gives it back
+        return False
+    state.waiting.remove(entry)
+    return True
+
+
+def _share(one: devices.Lane, other: devices.Lane) -> bool:
+    return bool(set(devices.devices_of(one)) & set(devices.devices_of(other)))
 
 
 def _is_held(workspace: Workspace, entry: Entry, device: devices.Device, hold: Hold | None) -> bool:

@@ -1,5 +1,6 @@
 """The file of the queue, WORKSPACE/queue.json: written aside, flushed, renamed, under one lock; and the marks of its jobs."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -49,13 +50,13 @@ class State:
     running: list[Entry]
 
 
-def stamp(workspace: Workspace) -> tuple[int, int]:
+def stamp(workspace: Workspace) -> tuple[int, ...]:
     """Return what changes when the queue does."""
     try:
         found = _file(workspace).stat()
     except FileNotFoundError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_ino
+        return ()
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def mark(job: Path, entry: Entry) -> None:
@@ -78,7 +79,7 @@ def marked(workspace: Workspace, mark: Path) -> Entry | None:
 def changing(workspace: Workspace) -> Iterator[State]:
     """Give the queue to change, and write it if that ends well; nobody else changes it meanwhile."""
     with FileLock(lock_of(workspace)):
-        found = read(workspace)
+        found = _parse(_file(workspace))
         state = State(list(found.waiting), list(found.running))
         yield state
         if (tuple(state.waiting), tuple(state.running)) != (found.waiting, found.running):
@@ -93,7 +94,18 @@ def write(workspace: Workspace, state: State) -> None:
         json.dump(values, stream, ensure_ascii=False, indent=1)
         stream.flush()
         os.fsync(stream.fileno())
+    _make_newer(aside, file)
     aside.replace(file)
+
+
+def _make_newer(file: Path, than: Path) -> None:
+    """Give a file a later time than another: the system's clock stands for milliseconds, and inodes are used again, so that
+    two writings could carry the same stamp.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        before, now = than.stat().st_mtime_ns, file.stat().st_mtime_ns
+        if before - 1_000_000_000 < now <= before:  # a clock that was set back by more is another time anyway
+            os.utime(file, ns=(before + 1, before + 1))
 
 
 def read(workspace: Workspace) -> Queue:
@@ -101,7 +113,11 @@ def read(workspace: Workspace) -> Queue:
 
 
 @lru_cache(maxsize=8)
-def _parsed(file: Path, _: tuple[int, int]) -> Queue:
+def _parsed(file: Path, _: tuple[int, ...]) -> Queue:
+    return _parse(file)
+
+
+def _parse(file: Path) -> Queue:
     """Return what the file says; one that nobody can read counts as empty, and `recover` finds the jobs by their marks."""
     try:
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

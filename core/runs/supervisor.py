@@ -10,7 +10,10 @@ import threading
 from pathlib import Path
 from typing import Literal
 
-from core.runs import begin as beginning, devices, process
+from filelock import FileLock
+
+from core.runs import begin as beginning, devices, process, queue_file
+from core.workspace import Workspace
 
 Worker = Literal["core.train.worker", "core.evaluate.worker", "core.merge.worker", "core.curate.worker",
                  "core.train.probe", "core.models.worker"]  # fmt: skip
@@ -26,14 +29,15 @@ def launch(job: Path, worker: Worker) -> threading.Thread:
     return _supervise(job, process.start(job, worker))
 
 
-def begin(job: Path, worker: str, device: devices.Device, lock: Path) -> str:
+def begin(workspace: Workspace, job: Path, worker: str, device: devices.Device) -> str:
     """Start the worker of a waiting job on a device, supervised, and return the identity of its process.
 
-    The job has begun when that process has taken its mark away; it waits for `lock` to do so.
+    The job has begun when that process has taken its mark away; it waits for the queue's lock to do so.
     """
+    lock = queue_file.lock_of(workspace)
     child = process.spawn(job, worker, ("core.runs.begin", str(lock)), **devices.environment(device))
     told = process.identity(child.pid)
-    _supervise(job, child)
+    _supervise(job, child, workspace)
     return told
 
 
@@ -52,22 +56,34 @@ def exit_code(job: Path) -> int | None:
         return None
 
 
-def _supervise(job: Path, child: subprocess.Popen[bytes]) -> threading.Thread:
+def _supervise(job: Path, child: subprocess.Popen[bytes], queued: Workspace | None = None) -> threading.Thread:
     def supervise() -> None:
         code = child.wait()
         if code == beginning.TAKEN:
             return
         with contextlib.suppress(FileNotFoundError):  # the job was deleted meanwhile
-            mark = job / process.QUEUED
-            if mark.exists() and not _was(job, child.pid):  # it died before it could begin: it would do so again
-                process.note_process(job, child.pid)
-                mark.unlink()
+            if queued is not None and (job / process.QUEUED).exists():
+                _take_for_dead(queued, job, child.pid)
             if _was(job, child.pid):
                 (job / "worker.exit").write_text(str(code))
 
     thread = threading.Thread(target=supervise, name=_THREAD + str(job), daemon=True)
     thread.start()
     return thread
+
+
+def _take_for_dead(workspace: Workspace, job: Path, pid: int) -> None:
+    """Take the mark of a job whose process died before it could begin: the next one would do so again.
+
+    Unless another has been started for it meanwhile, which may begin.
+    """
+    mark, name = job / process.QUEUED, queue_file.name_of(workspace, job)
+    with FileLock(queue_file.lock_of(workspace)):
+        running = queue_file.read(workspace).running
+        another = any(each.job == name and process.living(each.process) for each in running if each.process)
+        if mark.exists() and not another and not _was(job, pid):
+            process.note_process(job, pid)
+            mark.unlink()
 
 
 def _was(job: Path, pid: int) -> bool:
