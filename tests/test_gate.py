@@ -6,6 +6,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from core.commands.demo import prepared
 from core.commands.root import app
 from core.data.identity_sets import identity_sets
 from core.data.registry import Registry
@@ -309,3 +310,9 @@ def test_a_plan_on_the_command_line_says_what_would_stop_the_start(workspace):
     assert refused.exit_code == 1
     told = [each["code"] for each in json.loads(refused.stdout.splitlines()[-1])["problems"]]
     assert told == ["gate.not_accepted", "doctor.duplicates"]
+
+
+def test_what_the_demo_trains_may_start_without_anybody_accepting_anything(tmp_path):
+    run = prepared(Workspace.at(tmp_path), seed=7)
+    assert run.status == "queued"
+    assert run.config["findings"]["identity_lumen"]["accepted"] == ["near_duplicates"]  # as of the set with the blanks

@@ -10,6 +10,7 @@ from core.data.registry import Registry
 from core.errors import RunError, problem
 from core.evaluate import prepare as evaluation
 from core.merge import prepare as merging
+from core.runs.directory import Run
 from core.runs.supervisor import Worker
 from core.settings import load_recipe
 from core.train.prepare import prepare
@@ -25,14 +26,8 @@ def run_demo(workspace: Workspace, seed: int) -> dict[str, Any]:
     """Fill in an identity, train, evaluate and merge; return the scores in percent and the proof of the merge."""
     began = time.monotonic()
     t = translator()
-    registry = Registry(workspace)
-    identity = f"identity_{slug(NAME)}"
-    if identity not in registry.names():
-        fill(registry, "identity", {"name": NAME, "author": AUTHOR}, identity)
-    train = [identity, "desk", "general"]
-    tests = [f"{identity}_test", "desk_test", "general_test"]
-    settings = load_recipe(RECIPE, {"data.train": train, "data.test": tests, "seed": seed, "name": "demo"})
-    run = prepare(workspace, settings)
+    run = prepared(workspace, seed)
+    tests = run.settings.data.test
     say(t("cli.run", name=run.name))
     _whole(run.path, "core.train.worker")
     scores = _whole(evaluation.prepare(workspace, run, None), "core.evaluate.worker")["datasets"]
@@ -44,6 +39,19 @@ def run_demo(workspace: Workspace, seed: int) -> dict[str, Any]:
         "seed": seed,
         "seconds": round(time.monotonic() - began, 1),
     }
+
+
+def prepared(workspace: Workspace, seed: int) -> Run:
+    """Fill in an identity and return the run that is trained."""
+    registry = Registry(workspace)
+    identity = f"identity_{slug(NAME)}"
+    if identity not in registry.names():
+        fill(registry, "identity", {"name": NAME, "author": AUTHOR}, identity)
+    train = [identity, "desk", "general"]
+    tests = [f"{identity}_test", "desk_test", "general_test"]
+    return prepare(
+        workspace, load_recipe(RECIPE, {"data.train": train, "data.test": tests, "seed": seed, "name": "demo"})
+    )
 
 
 def _whole(job: Path, worker: Worker) -> dict[str, Any]:

@@ -77,7 +77,10 @@ def _write(registry: Registry, sources: list[DatasetEntry], values: Mapping[str,
             file = Path(folder) / f"{new}.json"
             file.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
             how = (None, None, None, source.description)
-            entries.append(registry.add(file, new, *how, reading=source.reading, recognised=source.recognised))
+            entry = registry.add(file, new, *how, reading=source.reading, recognised=source.recognised)
+            if source.accepted:  # a name in a blank makes no wording more or less of a copy
+                entry = registry.accept_findings(new, sorted(source.accepted))
+            entries.append(entry)
     return entries
 
 
