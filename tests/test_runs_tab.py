@@ -24,6 +24,7 @@ from core.runs.compare import differences
 from core.runs.lineage import Node
 from core.runs.summary import Shelf, Summary
 from core.settings import fields, from_dict
+from core.train.going_on import weights_hash
 from core.wording import languages, words
 from core.workspace import Workspace
 from tests.finished_runs import finished_run, step_finished, write_score
@@ -426,6 +427,41 @@ def test_a_run_is_repeated_with_data_of_the_same_content_and_the_prompt_word_for
     found, minded = rerun.settings_of(studio, elsewhere)
     assert studio.prompts.get("ours", found.prompt.version).text == "Never seen."
     assert [each.code for each in minded] == ["rerun.other_data", "rerun.prompt_saved", "rerun.other_model"]
+
+
+def test_a_comparison_and_a_repeated_run_mind_another_split_revision_and_adapter(workspace: Workspace) -> None:
+    studio = Studio(workspace)
+    file = workspace.root / "cats.json"
+    file.write_text(json.dumps([{"instruction": "Who?", "input": "", "output": f"Cat {n}."} for n in range(4)]))
+    sha1 = studio.registry.add(file, "cats").sha1
+    earlier = finished_run(workspace, "earlier", checkpoints=[10])
+    made: dict[str, Any] = {"data": [("x", sha1), ("y", sha1)], "settings": {"model.adapter": "earlier"}}
+    started = {"run": "earlier", "adapter_sha256": weights_hash(earlier.require_adapter())}
+    model = {"path": "data/starter", "folder": None, "fingerprint": None, "revision": "1" * 40}
+    one = finished_run(workspace, "one", **made, continued=started, model=model)
+    two = finished_run(
+        workspace,
+        "two",
+        **made,
+        continued={**started, "adapter_sha256": "e" * 64},
+        model={**model, "revision": "2" * 40},
+    )
+    config = two.config
+    config["data"][0]["split_sha1"] = "5" * 40
+    (two.path / "config.yaml").write_text(json.dumps(config))
+    assert {each.path for each in differences([one, two])} == {
+        "data.split.x",
+        "model.revision",
+        "continued.adapter_sha256",
+    }
+
+    def minded(run: directory.Run) -> set[str]:
+        return {each.code for each in rerun.settings_of(studio, directory.Run(run.path))[1]} - {"model.not_cached"}
+
+    assert minded(one) == {"rerun.other_name", "rerun.one_set"}
+    assert minded(two) == {"rerun.other_name", "rerun.one_set", "rerun.other_split", "rerun.other_start"}
+    directory.delete(workspace, earlier)
+    assert "run.missing" in minded(one)
 
 
 def test_a_new_run_goes_on_from_the_adapter_of_another_only_where_there_is_one(workspace: Workspace) -> None:

@@ -96,6 +96,8 @@ def _label(path: str, t: Translator) -> str:
     if has(key := f"setting.{path}.label"):
         return t(key)
     group, _, name = path.partition(".")
+    if path.startswith("data.split."):
+        return t("compare.split", name=path.removeprefix("data.split."))
     if path.startswith("data.sha1."):
         return t("compare.content", name=path.removeprefix("data.sha1."))
     if has(key := f"compare.{path}"):

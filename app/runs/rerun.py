@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 
 from app.studio import Studio
+from core.data.entry import DatasetEntry
+from core.data.pinned import pinned
 from core.errors import Problem, StudioError, problem
+from core.models.cache import revision_of
 from core.models.folder import find_model, fingerprint
-from core.runs.directory import Run
+from core.runs.directory import Run, find
 from core.settings import RunSettings, from_dict
+from core.train.going_on import weights_hash
 
 
 def settings_of(studio: Studio, run: Run) -> tuple[RunSettings, list[Problem]]:
@@ -17,6 +21,12 @@ def settings_of(studio: Studio, run: Run) -> tuple[RunSettings, list[Problem]]:
     Raises:
         StudioError: if the settings cannot be read by this version of the studio.
     """
+    settings, minded = _as_it_was(studio, run)
+    _mind_start(studio, run, minded)
+    return settings, minded
+
+
+def _as_it_was(studio: Studio, run: Run) -> tuple[RunSettings, list[Problem]]:
     minded: list[Problem] = []
     settings = run.settings
     names = _data(studio, run, minded)
@@ -40,7 +50,7 @@ def continued(studio: Studio, run: Run) -> tuple[RunSettings, list[Problem]]:
         RunError: if the run has saved nothing.
     """
     run.require_adapter()
-    settings, minded = settings_of(studio, run)
+    settings, minded = _as_it_was(studio, run)
     learnt = ", ".join(run.settings.data.train)
     advice = [problem("rerun.continued", run.name, data=learnt), *minded]
     return from_dict(settings.model_dump(mode="json"), {"model.adapter": run.name, "name": ""}), advice
@@ -48,7 +58,8 @@ def continued(studio: Studio, run: Run) -> tuple[RunSettings, list[Problem]]:
 
 def _data(studio: Studio, run: Run, minded: list[Problem]) -> dict[str, str]:
     """Return the name that each data set of the run has here."""
-    here = {name: entry.sha1 for name, entry in studio.registry.entries().items()}
+    entries = studio.registry.entries()
+    here = {name: entry.sha1 for name, entry in entries.items()}
     names: dict[str, str] = {}
     for each in run.config["data"]:
         name, sha1 = each["name"], each.get("sha1", "")
@@ -60,7 +71,21 @@ def _data(studio: Studio, run: Run, minded: list[Problem]) -> dict[str, str]:
             minded.append(problem("rerun.other_data", name))
         elif not same:
             minded.append(problem("rerun.no_data", name, sha1=sha1[:8]))
+        if same and _split(entries[names[name]]) != each.get("split_sha1"):
+            minded.append(problem("rerun.other_split", name))
+    for one in dict.fromkeys(names.values()):
+        twins = [name for name, known in names.items() if known == one]
+        if len(twins) > 1:
+            minded.append(problem("rerun.one_set", one, names=", ".join(twins)))
     return names
+
+
+def _split(entry: DatasetEntry) -> str | None:
+    """Return the SHA-1 of a set's split, None where it has none; "" where that cannot be read."""
+    try:
+        return pinned(entry).get("split_sha1")
+    except (StudioError, OSError):
+        return ""
 
 
 def _prompt(studio: Studio, run: Run, minded: list[Problem]) -> tuple[int | None, dict[str, str], str]:
@@ -97,5 +122,24 @@ def _mind_model(studio: Studio, run: Run, minded: list[Problem]) -> None:
     except StudioError as error:
         minded += error.problems
         return
-    if wanted.get("fingerprint") and fingerprint(found) != wanted["fingerprint"]:
+    was, now = wanted.get("revision"), revision_of(found)
+    other = (
+        fingerprint(found) != wanted["fingerprint"] if wanted.get("fingerprint") else bool(was and now and was != now)
+    )
+    if other:
         minded.append(problem("rerun.other_model", wanted["path"]))
+
+
+def _mind_start(studio: Studio, run: Run, minded: list[Problem]) -> None:
+    """Mind what the run went on from: the earlier run may be gone, or may have learnt more since."""
+    earlier = run.settings.model.adapter
+    if not earlier:
+        return
+    try:
+        folder = find(studio.workspace, earlier).require_adapter()
+    except StudioError as error:
+        minded += error.problems
+        return
+    begun = (run.config.get("continued") or {}).get("adapter_sha256")
+    if begun and weights_hash(folder) != begun:
+        minded.append(problem("rerun.other_start", earlier))

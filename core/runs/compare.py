@@ -12,8 +12,11 @@ _SHOWN = 8  # characters of a hash; enough to see that two differ
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same in all runs. `path` is a setting's, or `data.sha1.NAME`, `model.fingerprint`,
-    `prompt.text`, `continued.run` or `versions.PACKAGE`; a value is None where a run has none."""  # fmt: skip
+    """One thing that is not the same in all runs; a value is None where a run has none.
+
+    `path` is a setting's, or `data.sha1.NAME`, `data.split.NAME`, `model.fingerprint`, `model.revision`, `prompt.text`,
+    `continued.run`, `continued.adapter_sha256`, `versions.PACKAGE`.
+    """
 
     path: str
     values: tuple[Any, ...]
@@ -31,9 +34,15 @@ def _flat(run: Run) -> dict[str, Any]:
     config = run.config
     flat = _settings(run)
     flat |= {f"data.sha1.{each['name']}": str(each.get("sha1", ""))[:_SHOWN] for each in config["data"]}
+    flat |= {
+        f"data.split.{each['name']}": str(each.get("split_sha1") or "")[:_SHOWN] or None for each in config["data"]
+    }
+    flat["model.revision"] = str(config["model"].get("revision") or "")[:_SHOWN] or None
     flat["model.fingerprint"] = str(config["model"].get("fingerprint") or "")[:_SHOWN] or None
     flat["prompt.text"] = config["prompt"].get("text")
-    flat["continued.run"] = (config.get("continued") or {}).get("run")
+    continued = config.get("continued") or {}
+    flat["continued.run"] = continued.get("run")
+    flat["continued.adapter_sha256"] = str(continued.get("adapter_sha256") or "")[:_SHOWN] or None
     flat |= {f"versions.{name}": version for name, version in (config.get("versions") or {}).items()}
     return flat
 

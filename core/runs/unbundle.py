@@ -102,9 +102,11 @@ def _check_end(file: Path) -> None:
         end = stream.read()
     if len(end) < 22 or not end[-22:].startswith(b"PK\x05\x06") or not end.endswith(b"\0\0"):
         raise zipfile.BadZipFile("File is not a zip file")
-    count, size = struct.unpack("<HI", end[-12:-6])
+    count, size, begins = struct.unpack("<HII", end[-12:-2])
     if size > _MOST_LIST or end.startswith(b"PK\x06\x07"):
         raise _too_large(file, count, whole)
+    if begins + size != whole - 22:
+        raise zipfile.BadZipFile("Bad offset for central directory")
 
 
 def _too_large(file: Path, count: int, size: int) -> RunError:
