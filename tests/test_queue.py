@@ -413,6 +413,21 @@ def test_what_does_not_fit_beside_a_chat_waits_until_a_person_ends_it(workspace)
     ended(large)
 
 
+def test_stop_takes_a_waiting_job_away_and_asks_one_at_work_and_go_on_takes_the_question_back(workspace, monkeypatch):
+    monkeypatch.setitem(devices.LANES, "core.train.worker", "light")
+    studio, job, behind = Studio(workspace), added(workspace, "works"), added(workspace, "behind")
+    assert begun(workspace) == ["works"]
+    working(job)
+    assert turns.stop(studio, behind)
+    assert not behind.exists()
+    assert not turns.stop(studio, job)
+    assert (job / "stop").exists()
+    ended(job)
+    turns.go_on(studio, directory.Run(job))
+    assert not (job / "stop").exists()
+    assert [each.job for each in queue.look(workspace).running] == [f"runs/{job.name}"]
+
+
 def planned(workspace, name, memory):
     job = directory.create(workspace.runs, name, {**CONFIG, "plan": {"memory_bytes": memory}})
     queue.add(workspace, job, "trains")
