@@ -11,45 +11,68 @@
   addEventListener("pagehide", () => { leaving = true; });
   addEventListener("pageshow", () => { leaving = false; });
 
-  const banner = (shown) => {
-    let box = document.getElementById("connection");
-    if (shown && !box) {
-      box = Object.assign(document.createElement("div"), { id: "connection", textContent: words.lost });
-      box.setAttribute("role", "status");
-      document.body.append(box);
-    }
-    if (!shown) box?.remove();
+  const banner = (text, ...more) => {
+    document.getElementById("connection")?.remove();
+    if (!text) return;
+    const box = Object.assign(document.createElement("div"), { id: "connection", textContent: text });
+    box.setAttribute("role", "status");
+    box.append(...more);
+    document.body.append(box);
+  };
+  // The studio was updated: what this page would call may be something else there. Nothing goes through any more.
+  const stale = () => {
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "small", textContent: words.reload });
+    button.addEventListener("click", () => location.reload());
+    banner(words.updated, " ", button);
+    away = new Promise(() => {});
+    return away;
   };
   const lost = () => {
     away ??= (async () => {
-      if (!leaving) banner(true);
+      if (!leaving) banner(words.lost);
       for (;;) {
         await sleep(500);
         try {
-          if ((await real("/healthz", { cache: "no-store" })).status < 500) break;
+          const answer = await real("/healthz", { cache: "no-store" });
+          if (answer.ok && (await answer.json()).build !== window.studioBuild) return stale();
+          if (answer.status < 500) break;
         } catch { /* still away */ }
       }
       away = null;
-      banner(false);
+      banner("");
       document.getElementById("pulse-again")?.click();  // what the server was working out for this page is asked for again
     })();
     return away;
   };
 
-  // A request that finds no server is sent when there is one again. Answers of the queue name the event that was begun.
+  // Tells of an answer whether it is none of the studio's; 502 to 504 are those of a proxy before one that is away.
+  const isAway = (answer) => {
+    if (answer.status > 501) lost();
+    return !answer.ok;
+  };
+
+  // A request that finds no server is sent when there is one again, but for what a person has pressed: a server that is gone
+  // now may have begun it. Answers of the queue name the event that was begun.
   const patient = async (input, options) => {
     const joins = String(input).includes("/queue/join");
     const kind = joins ? kindOf(options) : "";
+    if (joins) {
+      options = { ...options, headers: new Headers(options.headers) };
+      options.headers.set("x-studio-build", window.studioBuild);
+    }
     for (;;) {
       if (kind === "tick") await seen();  // a page that nobody looks at asks for nothing
       if (away) await away;
       try {
         const answer = await real(input, options);
+        if (answer.headers.has("x-studio-build")) return stale();
         if (joins && answer.ok) pending.set((await answer.clone().json()).event_id, kind === "");
         return answer;
       } catch (error) {
         if (options?.signal?.aborted || leaving) throw error;
-        await lost();
+        const back = lost();
+        if (joins && kind === "") return new Response(JSON.stringify({ detail: words.interrupted }), { status: 400 });
+        await back;
       }
     }
   };
@@ -57,7 +80,10 @@
   const kindOf = (options) => {
     try {
       const id = JSON.parse(options.body).fn_index;
-      const targets = window.gradio_config.dependencies.find((each) => each.id === id).targets.map((each) => each[1]);
+      const found = window.gradio_config.dependencies.find((each) => each.id === id).targets;
+      const places = window.gradio_config.components.filter((each) => found.some((target) => target[0] === each.id));
+      if (places.length && places.every((each) => each.props.elem_id?.startsWith("pulse-"))) return "pulse";  // see pulse.py
+      const targets = found.map((each) => each[1]);
       return ["tick", "load", "change", "input", "select", "focus", "blur"].find((each) => targets.includes(each)) ?? "";
     } catch {
       return "";
@@ -121,20 +147,25 @@
     return new Response(body, { headers });
   };
 
-  // The connection by which the server knows that this page is open. A browser has six to a server: a hidden page gives its up.
+  // The connection by which the server knows that this page is open. A browser has six to a server: a hidden page gives its up,
+  // but for one that waits for something, which the server would give up, too.
   const alive = (request) => {
     const keep = async () => {
       while (!request.signal.aborted) {
         await seen();
         if (away) await away;
         const control = new AbortController();
-        const hide = () => control.abort();
-        request.signal.addEventListener("abort", hide);
-        document.addEventListener("visibilitychange", hide, { once: true });
+        const leave = () => control.abort();
+        const hide = () => { if (document.hidden && !pending.size) leave(); };
+        request.signal.addEventListener("abort", leave);
+        document.addEventListener("visibilitychange", hide);
         try {
           const source = (await real(request.url, { signal: control.signal })).body.getReader();
           while (!(await source.read()).done);
-        } catch { /* the server is away, or the page is hidden or left */ }
+        } catch { /* the server is away, or the page is hidden or left */ } finally {
+          request.signal.removeEventListener("abort", leave);
+          document.removeEventListener("visibilitychange", hide);
+        }
         await sleep(1000);
       }
     };
@@ -142,7 +173,7 @@
     return new Response(new ReadableStream({}), { headers: { "content-type": "text/event-stream" } });
   };
 
-  window.studioConnection = { lost };
+  window.studioConnection = { lost, away: isAway };
   window.fetch = (input, options) => {
     const url = String(input?.url ?? input);
     if (!url.includes("/gradio_api/")) return real(input, options);

@@ -9,11 +9,7 @@
   const put = (id, html) => {
     const place = document.querySelector(`#${id} [data-live]`);
     if (!place || place.drawn === html) return;
-    const open = [...place.querySelectorAll("details")].map((each) => each.open);
-    place.innerHTML = html;
-    place.drawn = html;
-    const folds = place.querySelectorAll("details");
-    if (folds.length === open.length) folds.forEach((each, number) => { each.open = open[number]; });
+    if (window.studioRedraw(place, html)) place.drawn = html;
   };
   const log = () => document.querySelector("#run-log details");
   const draw = (said, mark) => {
@@ -55,7 +51,7 @@
     let said;
     try {
       const answer = await fetch(`/live/${window.studioLanguage}?${new URLSearchParams(wanted)}`);
-      if (!answer.ok) return;
+      if (window.studioConnection.away(answer)) return;
       said = await answer.json();
     } catch {
       window.studioConnection.lost();

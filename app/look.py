@@ -6,10 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from app.build import BUILD
 from core.wording import words
 
 STYLE = Path(__file__).parent / "style.css"
-SCRIPTS = tuple(Path(__file__).parent / f"{name}.js" for name in ("connection", "page", "live", "standing"))
+SCRIPTS = tuple(Path(__file__).parent / f"{name}.js" for name in ("connection", "page", "redraw", "live", "standing"))
 ICON = Path(__file__).parent / "favicon.svg"
 FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei",
          "Noto Sans CJK SC", "Noto Sans SC", "sans-serif")  # fmt: skip
@@ -77,6 +78,8 @@ def head(language: str) -> str:
     """Return what goes into the head of a page: the scripts, told the page's language and their words."""
     scripts = "\n".join(each.read_text(encoding="utf-8") for each in SCRIPTS)
     t = words(language)
-    told = {"lost": t("page.lost"), "lost_title": t("notice.error"), "interrupted": t("page.interrupted")}
+    told = {"lost": t("page.lost"), "lost_title": t("notice.error"), "interrupted": t("page.interrupted"),
+            "updated": t("page.updated"), "reload": t("page.reload")}  # fmt: skip
     said = json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
-    return f"<script>window.studioLanguage = {language!r}; window.studioWords = {said};\n{scripts}</script>"
+    known = f"window.studioLanguage = {language!r}; window.studioBuild = {BUILD!r}; window.studioWords = {said};"
+    return f"<script>{known}\n{scripts}</script>"

@@ -19,10 +19,12 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 
 from app import look, page, standing
 from app.background import Background
+from app.build import BUILD
 from app.gate import Gate
 from app.live import Live, body
 from app.pulse import Working
 from app.studio import Studio
+from app.visits import Visits
 from core.errors import PathError, ResourceError, problem
 from core.runs.owner import Owner
 from core.wording import languages, words
@@ -53,7 +55,7 @@ def create_app(
 
     @app.get("/healthz")
     def health() -> JSONResponse:
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", "build": BUILD})
 
     @app.get("/standing/{code}")
     def stands(code: str, queue: bool = False) -> JSONResponse:
@@ -67,8 +69,8 @@ def create_app(
         said = live.answer(code, run, stamp, viewer, log)
         return Response(body(said), media_type="application/json", headers={"cache-control": "no-store"})
 
-    for code in languages():
-        blocks = page.build(studio, code)
+    pages = {code: page.build(studio, code) for code in languages()}
+    for code, blocks in pages.items():
         gr.mount_gradio_app(
             app,
             blocks,
@@ -87,6 +89,7 @@ def create_app(
             css_paths=[look.STYLE],
             head=look.head(code),
         )
+    app.add_middleware(Visits, pages=pages)
     app.add_middleware(Gate, hosts=hosts, password=password)
     return app
 

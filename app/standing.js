@@ -6,8 +6,7 @@
   const put = (id, html) => {
     const box = document.getElementById(id);
     if (!box || box.told === html || (id === "standing" && html && Date.now() < pressedUntil)) return;
-    box.told = html;
-    box.innerHTML = html;
+    if (window.studioRedraw(box, html)) box.told = html;
   };
   const ask = async () => {
     if (asking || document.hidden || !document.getElementById("standing")) return;
@@ -17,9 +16,10 @@
     asking = true;
     try {
       const answer = await fetch(`/standing/${window.studioLanguage}${queue}`);
-      if (!answer.ok) return;
+      if (window.studioConnection.away(answer)) return;
       told = await answer.json();
-    } catch {  // the server is away; whoever watches the connection says so
+    } catch {
+      window.studioConnection.lost();
       return;
     } finally {
       asking = false;
