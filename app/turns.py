@@ -35,7 +35,12 @@ def stop(studio: Studio, job: Path) -> bool:
 
 
 def go_on(studio: Studio, run: Run) -> None:
-    """Put a training that has ended before its last step into the queue again, to go on from what it has saved."""
+    """Put a training that has ended before its last step into the queue again, to go on from what it has saved.
+
+    Raises:
+        RunError: if there is nothing to go on with; while a question stood on the page, somebody else may have said yes.
+    """
+    resume.require_resumable(run)
     ending.settle(run)
     resume.clear(run)
     submit(studio, run.path, "core.train.worker")

@@ -16,7 +16,7 @@ from app.runs.shown import View
 from app.studio import Studio
 from core.amounts import bytes_of
 from core.errors import RunError, problem
-from core.runs import ending, process, queue, space, trash
+from core.runs import process, queue, space, trash
 from core.runs.directory import Run, delete
 from core.train import resume
 from core.wording import Translator
@@ -217,10 +217,7 @@ def _wire_trash(studio: Studio, page: RunsPage, t: Translator) -> None:
 
 def _begun(studio: Studio, page: RunsPage, run: Run, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
     """Let a run go on as soon as its device is free, and return the updates."""
-    resume.require_resumable(run)  # again: while the question stood there, somebody else may have said yes
-    ending.settle(run)
-    resume.clear(run)
-    turns.submit(studio, run.path, "core.train.worker")
+    turns.go_on(studio, run)
     place = queue.place(studio.workspace, run.path)
     done(t("runs.waits" if place else "runs.goes_on", name=run.name), t("language.code"))
     return refresh(studio, page, values, t)
