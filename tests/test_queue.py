@@ -422,7 +422,8 @@ def test_stop_takes_a_waiting_job_away_and_asks_one_at_work_and_go_on_takes_the_
     assert not behind.exists()
     assert not turns.stop(studio, job)
     assert (job / "stop").exists()
-    ended(job)
+    process.kill(job)
+    until(lambda: process.status(job) == "lost")
     turns.go_on(studio, directory.Run(job))
     assert not (job / "stop").exists()
     assert [each.job for each in queue.look(workspace).running] == [f"runs/{job.name}"]

@@ -188,10 +188,8 @@ def _wire_actions(studio: Studio, panel: RunPanel, t: Translator) -> None:
         return ask("resume", run, notice(differs, language, "warning"), t("run.resume_anyway"))
 
     def go_on(run: Run) -> dict[Any, Any]:
-        step = resume.require_resumable(run)
-        ending.settle(run)
-        resume.clear(run)
-        turns.submit(studio, run.path, "core.train.worker")
+        step = resume.resumable(run)
+        turns.go_on(studio, run)
         done(t("run.resumes", name=run.name, step=step) if step else t("run.starts_over", name=run.name), language)
         return update(studio, panel, run.name, None, t, chosen=True)
 
