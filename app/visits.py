@@ -13,9 +13,7 @@ from app.build import BUILD
 from app.gate import App, Receive, Scope, Send
 
 HEADER = "x-studio-build"
-KEPT = (
-    7 * 86400
-)  # seconds that what a page has is kept while it is hidden or gone; chosen by us: a holiday week is not much
+KEPT = 7 * 86400  # seconds, of what a page has that is hidden or gone; chosen by us: a week away is not much
 
 
 class Visits:

@@ -15,8 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that open a browser first: they take longest, and at the end one core would wait for the other."""
+    """Give each file to one process, and all that open a browser to the same, first: two at once starve each other."""
     slow = {item.path for item in items if hasattr(getattr(item, "module", None), "expect")}  # Playwright's
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if item.path in slow else item.path.name))
     items.sort(key=lambda item: item.path not in slow)
 
 
