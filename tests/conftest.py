@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file to one process, and all that open a browser to the same, first: two at once starve each other."""
     slow = {item.path for item in items if hasattr(getattr(item, "module", None), "expect")}  # Playwright's
