@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one process, and all that open a browser to the same, first: two at once starve each other."""
-    slow = {item.path for item in items if hasattr(getattr(item, "module", None), "expect")}  # Playwright's
+    """Mark what opens a browser: `make test` runs that alone, since two browsers at once starve each other."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("browser" if item.path in slow else item.path.name))
-    items.sort(key=lambda item: item.path not in slow)
+        if hasattr(getattr(item, "module", None), "expect"):  # Playwright's
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="module")

@@ -106,13 +106,13 @@ TEN_THOUSAND = b"".join(b'{"a": %d}\n' % number for number in range(10_000))
         ("empty.jsonl", b"", 0, [("empty.jsonl", "data.empty_file")]),
         ("bom.json", codecs.BOM_UTF16_LE, 0, [("bom.json", "data.empty_file")]),
         ("blank.csv", b"\n \r\n", 0, [("blank.csv", "data.empty_file")]),
-        ("empty.csv.gz", gzip.compress(b""), 0, [("empty.csv.gz", "data.empty_file")]),
+        ("empty.csv.gz", gzip.compress(b"", mtime=0), 0, [("empty.csv.gz", "data.empty_file")]),
         ("empty.gz", b"", 0, [("empty.gz", "data.empty_file")]),
         ("empty.parquet", b"", 0, [("empty.parquet", "data.not_what_it_says")]),
         ("a.xlsx", b"PK\x03\x04", 0, [("a.xlsx", "data.suffix")]),
-        ("a.tar.gz", gzip.compress(b"x"), 0, [("a.tar.gz", "data.suffix")]),
+        ("a.tar.gz", gzip.compress(b"x", mtime=0), 0, [("a.tar.gz", "data.suffix")]),
         ("none", b"x", 0, [("none", "data.suffix")]),
-        ("packed.jsonl", gzip.compress(GOOD), 0, [("packed.jsonl", "data.wrong_suffix")]),
+        ("packed.jsonl", gzip.compress(GOOD, mtime=0), 0, [("packed.jsonl", "data.wrong_suffix")]),
         ("excel.csv", zipped({"xl/workbook.xml": b"x"}), 0, [("excel.csv", "data.foreign_kind")]),
         ("paper.txt", b"%PDF-1.7 \x00", 0, [("paper.txt", "data.foreign_kind")]),
         ("json.csv", GOOD, 0, [("json.csv", "data.wrong_suffix")]),
@@ -127,10 +127,10 @@ TEN_THOUSAND = b"".join(b'{"a": %d}\n' % number for number in range(10_000))
         ("cut.parquet", PARQUET[: len(PARQUET) // 2], 0, [("cut.parquet", "data.columnar")]),
         ("odd.jsonl", GOOD.decode().encode("utf-16")[:-1], 2, [("odd.jsonl:3", "data.encoding")]),
         # packed
-        ("cut.jsonl.gz", gzip.compress(TEN_THOUSAND)[:-8], 10_000, [("cut.jsonl.gz:10001", "data.cut_off")]),
-        ("cut.json.gz", gzip.compress(b'[\n{"a": 1},\n' + b" " * 99)[:-9], 1, [("cut.json.gz:2", "data.cut_off")]),
-        ("head.csv.gz", gzip.compress(b"q,a\n1,2")[:9], 0, [("head.csv.gz:1", "data.cut_off")]),
-        ("sum.jsonl.gz", gzip.compress(GOOD)[:-8] + b"12345678", 3, [("sum.jsonl.gz:4", "data.packed")]),
+        ("cut.jsonl.gz", gzip.compress(TEN_THOUSAND, mtime=0)[:-8], 10_000, [("cut.jsonl.gz:10001", "data.cut_off")]),
+        ("cut.json.gz", gzip.compress(b'[\n{"a": 1},\n' + b" " * 99, mtime=0)[:-9], 1, [("cut.json.gz:2", "data.cut_off")]),
+        ("head.csv.gz", gzip.compress(b"q,a\n1,2", mtime=0)[:9], 0, [("head.csv.gz:1", "data.cut_off")]),
+        ("sum.jsonl.gz", gzip.compress(GOOD, mtime=0)[:-8] + b"12345678", 3, [("sum.jsonl.gz:4", "data.packed")]),
         ("not.jsonl.gz", GOOD, 0, [("not.jsonl.gz:1", "data.packed")]),
         ("cut.zip", zipped({"a.jsonl": TEN_THOUSAND})[:-30], 0, [("cut.zip", "data.zip")]),
         ("no_data.zip", zipped({"a.png": b"x", ".b.json": b"[]"}), 0, [("no_data.zip", "data.no_files")]),
@@ -153,7 +153,7 @@ def test_a_bad_file_gets_the_line_and_the_reason_and_its_good_rows_are_read(
 
 
 def test_a_gzip_bomb_is_refused_at_one_gigabyte(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(GOOD) + gzip.compress(b"0" * 20 * MB) * 51)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(GOOD, mtime=0) + gzip.compress(b"0" * 20 * MB) * 51)
     assert found_in(tmp_path / "a.jsonl.gz") == (3, [("a.jsonl.gz", "data.bomb")])
 
 
@@ -254,7 +254,7 @@ _TABLE = b"q,a\n" + b'"x, ""y""\nz",1\n' * 20
     ("name", "content"),
     [
         ("a.json", _JSON), ("a.jsonl", _LINES), ("a.csv", _TABLE), ("b.json", _JSON.decode().encode("utf-16")),
-        ("a.json.gz", gzip.compress(_JSON)), ("a.csv.gz", gzip.compress(_TABLE)), ("a.txt", _JSON),
+        ("a.json.gz", gzip.compress(_JSON, mtime=0)), ("a.csv.gz", gzip.compress(_TABLE)), ("a.txt", _JSON),
         ("a.parquet", PARQUET), ("a.arrow", an_arrow(False)), ("b.arrow", an_arrow(True)),
         ("a.zip", zipped({"a.json": _JSON, "b.csv": _TABLE, "c.parquet": PARQUET})),
     ],
