@@ -59,9 +59,8 @@ def wire(studio: Studio, card: ModelCard, path: Any, pulse: Any, t: Translator) 
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
         job = submit(studio.workspace, str(values[path]))
         supervisor.launch(job, "core.models.worker")
-        shown = data_jobs.look(studio, card.job, job.name, t)
-        over = {card.job.ending: "", card.stamp: shown.stamp, card.download: gr.update(visible=False)}
-        return {**shown.updates, **over}
+        shown = data_jobs.followed(studio, card.job, job.name, t)
+        return {**shown.updates, card.stamp: shown.stamp, card.download: gr.update(visible=False)}
 
     def tick(values: Mapping[Any, Any]) -> Any:
         news = data_jobs.look(studio, card.job, values[card.job.job], t)

@@ -157,8 +157,8 @@ def measure(studio: Studio, card: PlanCard, settings: RunSettings, t: Translator
         raise SettingsError(*expected.problems)
     job = measuring.submit(studio.workspace, settings, expected)
     supervisor.launch(job, "core.train.probe")
-    shown = data_jobs.look(studio, card.job, job.name, t)
-    return {**shown.updates, card.job.ending: "", card.stamp: shown.stamp, card.measure: gr.update(visible=False)}
+    shown = data_jobs.followed(studio, card.job, job.name, t)
+    return {**shown.updates, card.stamp: shown.stamp, card.measure: gr.update(visible=False)}
 
 
 def tick(studio: Studio, card: PlanCard, values: Mapping[Any, Any], t: Translator) -> Any:

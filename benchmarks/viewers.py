@@ -223,7 +223,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace.at(Path(folder) / "workspace")
-        chosen = {"data.train": ["desk", "general"], "data.test": ["desk_test"], "schedule.max_steps": 100_000}
+        chosen = {"data.train": ["desk", "general"], "data.test": ["desk_test"], "schedule.epochs": 1_000}
         run = prepare(workspace, load_recipe(SAMPLES / "recipes" / "starter.yaml", chosen))
         with running(workspace.root) as server:
             supervisor.launch(run.path, "core.train.worker")

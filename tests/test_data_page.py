@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
 from app import findings, records
@@ -15,7 +16,9 @@ from app.data import (
     versions as data_versions,
 )
 from app.datasets import describe
+from app.pages import data
 from app.studio import Studio
+from core.curate import jobs as curate
 from core.data.export import FORMATS
 from core.data.formats import Fit, Question, Recognition
 from core.data.readers import Row
@@ -34,6 +37,7 @@ from core.records import (
     ToolCall,
     UnpairedPreference,
 )
+from core.runs import events
 from core.wording import languages, words
 from core.workspace import Workspace
 
@@ -198,6 +202,26 @@ def test_the_state_of_a_set_follows_its_file_and_its_report(studio: Studio, tmp_
     assert describe(studio, accepted).state == "unchecked"
     entry.file.unlink()
     assert describe(studio, entry).state == "broken"
+
+
+def test_an_end_that_a_late_start_has_painted_over_is_shown_again(studio: Studio) -> None:
+    with gr.Blocks():
+        page = data.build(studio, T)
+    entries = studio.registry.entries()
+    name = next(iter(entries))
+    job = curate.submit(studio.workspace, "check", name=name)
+    begun = data_jobs.followed(studio, page.stage.work, job.name, T).updates
+    assert begun[page.stage.work.box]["visible"]
+    events.append(job / "events.jsonl", events.RunFinished(result={"name": name}))
+    values = dict.fromkeys((*page.stage.inputs, page.seen, page.emptying, page.add.job.job))
+    values |= {page.stage.work.job: job.name, page.stage.section: data.FIRST}
+    shown = data._news(studio, page, values, T)
+    values |= {page.seen: shown[page.seen], page.stage.work.job: job.name}  # what a start that arrives late sets
+    again = data._news(studio, page, values, T)
+    assert not again[page.stage.work.box]["visible"]
+    assert again[page.stage.work.job] is None
+    values[page.stage.work.job] = None
+    assert data._news(studio, page, {**values, page.seen: again[page.seen]}, T).get(page.stage.work.box) is None
 
 
 @pytest.mark.parametrize("language", languages())

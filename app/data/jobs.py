@@ -86,7 +86,16 @@ def start(studio: Studio, panel: JobPanel, task: str, t: Translator, **values: A
     """
     job = curate.submit(studio.workspace, task, **values)
     turns.submit(studio, job, "core.curate.worker")
-    return {**look(studio, panel, job.name, t).updates, panel.ending: ""}
+    return followed(studio, panel, job.name, t).updates
+
+
+def followed(studio: Studio, panel: JobPanel, job: str, t: Translator) -> News:
+    """Return the news of a job that this tab has just started and follows until a tick has shown its end.
+
+    It may have ended already, and a tick may have shown that before these updates arrive: the next one shows it again.
+    """
+    news = look(studio, panel, job, t)
+    return News({**news.updates, panel.job: job, panel.ending: ""}, news.stamp)
 
 
 def look(studio: Studio, panel: JobPanel, followed: str | None, t: Translator) -> News:

@@ -236,10 +236,10 @@ def _news(studio: Studio, page: DataPage, values: Mapping[Any, Any], t: Translat
     chosen, section = values[page.chosen], values[page.stage.section]
     gone = chosen if chosen and chosen not in studio.registry.names() else None
     state = (adding.stamp, working.stamp, _registry_stamp(studio), gone)
-    if state == before and gone is None:
+    ended = adding.ended is not None or working.ended is not None
+    if state == before and gone is None and not ended:
         return gr.skip()
     updates: dict[Any, Any] = {page.seen: state, **adding.updates, **working.updates}
-    ended = adding.ended is not None or working.ended is not None
     if gone and not ended and (before is None or before[3] != gone):
         return updates  # this tab may be renaming it just now, and then has chosen the new name at the next tick
     if adding.ended is not None:
