@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from core import yaml_text
 from core.errors import RunError, problem
 from core.runs.directory import Run, read_config
 from core.workspace import PROJECT, Workspace
@@ -59,7 +58,7 @@ def _pack(workspace: Workspace, run: Run, file: Path) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         made = {"format": FORMAT, "run": run.name, "made": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         archive.writestr("bundle.json", json.dumps(made, ensure_ascii=False, indent=1))
-        archive.writestr("config.yaml", _yaml(_portable(run.config, clean)))
+        archive.writestr("config.yaml", yaml_text.dump(_portable(run.config, clean)))
         for place, text in _texts(run):
             archive.writestr(place, clean(text))
 
@@ -75,7 +74,7 @@ def _texts(run: Run) -> Iterator[tuple[str, str]]:
     for job in run.jobs("evaluations"):
         if not (job / "events.jsonl").exists():  # it waits, and would wait for ever elsewhere
             continue
-        yield f"evaluations/{job.name}/config.yaml", _yaml({**read_config(job), "workspace": "", "allow": []})
+        yield f"evaluations/{job.name}/config.yaml", yaml_text.dump({**read_config(job), "workspace": "", "allow": []})
         for name in ("events.jsonl", "answers.jsonl"):
             if (job / name).exists():
                 yield f"evaluations/{job.name}/{name}", _read(job / name)
@@ -133,17 +132,6 @@ def _folder(path: str) -> re.Pattern[str]:
 def _spellings(text: str) -> set[str]:
     """Return how a text stands in a log and in a JSON file."""
     return {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes everything out: what opens a bundle refuses references, with which a small file can be a huge one."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _yaml(values: dict[str, Any]) -> str:
-    return yaml.dump(values, Dumper=_Plain, sort_keys=False, allow_unicode=True)
 
 
 def _read(file: Path) -> str:

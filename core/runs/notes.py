@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from core import yaml_text
 from core.errors import RunError, problem
 
 FILE = "notes.yaml"
@@ -57,7 +58,7 @@ def write(run: Path, notes: Notes) -> Notes:
     tidied = Notes(notes.note.strip(), tags, notes.archived)
     aside = run / f"{FILE}.{os.getpid()}.part"
     with aside.open("w", encoding="utf-8") as file:
-        yaml.safe_dump({**asdict(tidied), "tags": list(tags)}, file, sort_keys=False, allow_unicode=True)
+        file.write(yaml_text.dump({**asdict(tidied), "tags": list(tags)}))
         file.flush()
         os.fsync(file.fileno())
     aside.replace(run / FILE)

@@ -22,10 +22,11 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
+from core import yaml_text
 from core.errors import PathError, Problem, RunError, SettingsError, problem
 from core.runs import events, notes, trash
 from core.runs.bundle import CONFIG_KEYS, FORMAT, SUFFIX
-from core.runs.directory import YAML, Run
+from core.runs.directory import Run
 from core.settings import from_dict
 from core.wording import has
 from core.workspace import Workspace, checked_name, slug
@@ -180,7 +181,7 @@ def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
     kept["created"] = str(config.get("created", ""))[:40]
     kept |= {"settings": settings.model_dump(mode="json"), "workspace": str(workspace.root), "allow": []}
     kept |= {"elsewhere": {"run": str(made.get("run", ""))[:100], "made": str(made.get("made", ""))[:40]}}
-    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    text = yaml_text.dump(kept)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     if (folder / notes.FILE).exists():
         notes.write(folder, notes.read(folder))
@@ -194,7 +195,7 @@ def _yaml(file: Path, place: str, bundle: str) -> dict[str, Any]:
         _require(file.stat().st_size <= _MOST_YAML, bundle, place)
         text = file.read_text(encoding="utf-8")
         _require(_is_plain(text), bundle, place)
-        values = yaml.load(text, Loader=YAML)  # noqa: S506  (it is a safe one)
+        values = yaml.load(text, Loader=yaml_text.LOADER)  # noqa: S506  (it is a safe one)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise RunError(problem("bundle.broken", bundle, place=place)) from error
     _require(isinstance(values, dict) and _can_be_told(values), bundle, place)
@@ -204,7 +205,7 @@ def _yaml(file: Path, place: str, bundle: str) -> dict[str, Any]:
 def _is_plain(text: str) -> bool:
     """Tell whether a YAML text has no references and no more levels than people write."""
     depth = 0
-    for event in yaml.parse(text, Loader=YAML):
+    for event in yaml.parse(text, Loader=yaml_text.LOADER):
         opens = isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent)
         depth += opens - isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent)
         if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:

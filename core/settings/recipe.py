@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from core import yaml_text
 from core.errors import Problem, SettingsError, problem
 from core.settings.groups import RunSettings
 from core.settings.table import fields
@@ -67,7 +68,7 @@ def _may_be_empty(path: str) -> bool:
 
 def to_yaml(settings: RunSettings) -> str:
     """Return the settings as a recipe that gives the same settings again."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml_text.dump(settings.model_dump(mode="json"))
 
 
 def _problem(error: Any) -> Problem:
