@@ -24,7 +24,8 @@ _CHOICES = ("model.path", "data.train", "data.test")  # dropdowns whose choices 
 class Filling:
     """What is filled. `told` is the line above the form that says from where it was filled.
 
-    `editing` holds the name of a waiting run whose place the next one takes, "" when the form starts a run of its own.
+    `editing` holds the name of a waiting run whose place the next one takes, "" when the form starts a run of its own. The
+    page has it, not the server, as it has the line: what is filled outlives a restart.
     """
 
     controls: Controls

@@ -58,11 +58,13 @@
       return;
     } finally {
       asking = false;
-      next = Date.now() + (said?.wait ?? 1000);
+      const wait = said?.wait ?? 1000;
+      next = Date.now() + wait;
+      setTimeout(look, wait);
     }
     const now = document.querySelector("#run-shown [data-run]");
     if (now?.dataset.run !== shown) { next = 0; return; }  // another run was chosen meanwhile
-    window.studioPace = said.wait;
+    window.studioStands(said.standing, said.wait);
     draw(said, now);
     news(said.pulses);
   };
@@ -75,5 +77,5 @@
 
   document.addEventListener("visibilitychange", () => { next = 0; });
   document.addEventListener("toggle", (event) => { if (event.target === log()) next = 0; }, true);
-  setInterval(look, 200);
+  setInterval(look, 200);  // also when another run is chosen
 })();

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app import jobs, run_view
+from app import jobs, run_view, standing
 from app.notices import notice, unexpected
 from app.parts import empty
 from app.studio import Studio
@@ -62,6 +62,7 @@ class Live:
         """
         t = words(language if language in languages() else "en")
         said: dict[str, Any] = {"names": names_stamp(self.names()), "pulses": self._beat()}
+        said["standing"] = standing.told(self._studio, t, with_queue=False)  # spares the page to ask for it
         try:
             found = self._look(run) if self._is_there(run) else None
             drawn = self._draw(found, t) if found is not None and found.stamp != stamp else None
@@ -138,12 +139,19 @@ class Live:
         return _told(self._failures[run][1], t)
 
     def _wait(self, viewer: str, least: float) -> int:
-        """Return the milliseconds until a page should ask again: the more pages there are, the longer."""
+        """Return the milliseconds until a page should ask again: the more pages there are, the longer.
+
+        Many pages are asked to come together: fifty answers in a row cost a training half of what they cost one by one, each
+        with the processor's caches full of the training.
+        """
         now = time.monotonic()
         with self._lock:
             self._viewers = {name: until for name, until in self._viewers.items() if until > now}
-            wait = min(LONGEST, max(least, len(self._viewers | {viewer: now}) / IN_ALL))
+            many = len(self._viewers | {viewer: now}) / IN_ALL
+            wait = min(LONGEST, max(least, many))
             self._viewers[viewer[:40]] = now + 2 * wait + 3  # whoever has not asked until then is gone
+        if many > least:
+            wait += wait / 2 - (now + wait / 2) % wait  # to a whole multiple, in half to one and a half times the wait
         return round(1000 * wait)
 
 

@@ -4,12 +4,14 @@ One page a language is mounted under its code (/en, /zh); / leads to the one tha
 before anything else is built, so that a taken port is told at once, and it is printed when it really answers.
 """
 
+import asyncio
 import ipaddress
 import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
 import psutil
@@ -62,11 +64,11 @@ def create_app(
         known = code if code in languages() else languages()[0]
         return JSONResponse(standing.told(studio, words(known), queue), headers={"cache-control": "no-store"})
 
-    live = Live(studio, {"jobs": Working()})
+    live, one_thread = Live(studio, {"jobs": Working()}), ThreadPoolExecutor(1)  # more would only wait for each other
 
     @app.get("/live/{code}")
-    def news(code: str, run: str = "", stamp: str = "", viewer: str = "", log: int = -1) -> Response:
-        said = live.answer(code, run, stamp, viewer, log)
+    async def news(code: str, run: str = "", stamp: str = "", viewer: str = "", log: int = -1) -> Response:
+        said = await asyncio.get_running_loop().run_in_executor(one_thread, live.answer, code, run, stamp, viewer, log)
         return Response(body(said), media_type="application/json", headers={"cache-control": "no-store"})
 
     pages = {code: page.build(studio, code) for code in languages()}
@@ -126,7 +128,7 @@ def serve(
     """
     if not is_loopback(host) and not password:
         raise PathError(problem("port.no_password", host))
-    listening = _bind(host, port)
+    listening = bind(host, port)
     try:
         t = words(language or "en")
         address = f"http://{_shown(host)}:{port}/"
@@ -190,9 +192,15 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        ResourceError: if the port is taken, or the address is not of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named: without, asyncio leaves it to the system to hold the second piece of an answer back for 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

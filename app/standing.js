@@ -1,6 +1,7 @@
-// Asks every few seconds what stands above the tabs (see standing.py), and shows it where it has changed.
+// Shows what stands above the tabs (see standing.py) where it has changed. It comes with the answers about the run that is
+// shown (live.js); where none is, this asks every few seconds.
 (() => {
-  const [SELDOM, OFTEN] = [5000, 2000];  // ms; often while the queue is shown, seldomer while many pages watch (live.js)
+  const [SELDOM, OFTEN] = [5000, 2000];  // ms; often while the queue is shown
   let pressedUntil = 0, next = 0, asking = false;
 
   const put = (id, html) => {
@@ -12,7 +13,7 @@
     if (asking || document.hidden || !document.getElementById("standing")) return;
     const queue = document.getElementById("queue-box")?.offsetParent ? "?queue=true" : "";
     let told;
-    next = Date.now() + (Date.now() < pressedUntil ? 1000 : queue ? OFTEN : Math.max(SELDOM, 3 * (window.studioPace ?? 0)));
+    next = Date.now() + (Date.now() < pressedUntil ? 1000 : queue ? OFTEN : SELDOM);
     asking = true;
     try {
       const answer = await fetch(`/standing/${window.studioLanguage}${queue}`);
@@ -24,14 +25,21 @@
     } finally {
       asking = false;
     }
-    put("standing", told.notes);
     if (told.queue !== undefined) put("queue-box", told.queue);
+    show(told);
+  };
+  const show = (told) => {
+    put("standing", told.notes);
     const badge = document.getElementById("doing");
     if (badge && badge.textContent !== told.badge) {
       badge.textContent = told.badge;
       badge.title = told.badge;
       badge.hidden = !told.badge;
     }
+  };
+  window.studioStands = (told, wait) => {
+    show(told);
+    next = Date.now() + wait + SELDOM;
   };
   const soon = () => { for (const wait of [200, 700, 1500, 3000]) setTimeout(ask, wait); };
 

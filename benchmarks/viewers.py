@@ -81,7 +81,6 @@ class Viewers:
         self._server, self._run, self._count = server, run, count
         self.asking = asyncio.Event()
         self.asked = 0
-        self._pace = 1.0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -92,7 +91,6 @@ class Viewers:
             alive = await Connection(self._server.port).open()
             await alive.ask(f"/en/gradio_api/heartbeat/viewer{number}")
             self._tasks.append(asyncio.create_task(self._watch(number, alive)))
-            self._tasks.append(asyncio.create_task(self._stand()))
 
     async def _watch(self, number: int, _: Connection) -> None:
         line, stamp = await Connection(self._server.port).open(), ""
@@ -102,16 +100,7 @@ class Viewers:
             said = json.loads(await line.get(f"/live/en?{asked}"))
             self.asked += 1
             stamp = said.get("stamp", stamp)
-            self._pace = said["wait"] / 1000
-            await asyncio.sleep(self._pace)
-
-    async def _stand(self) -> None:
-        """Ask what stands above the tabs; the page does so each five seconds, or a third as often as of the run."""
-        line = await Connection(self._server.port).open()
-        while True:
-            await self.asking.wait()
-            await line.get("/standing/en")
-            await asyncio.sleep(max(5.0, 3 * self._pace))
+            await asyncio.sleep(said["wait"] / 1000)
 
 
 def _load(server: Server, config: dict[str, Any], session: str) -> None:

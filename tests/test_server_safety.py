@@ -1,8 +1,10 @@
 """The web process from outside: who may call it, what it gives away, and how it starts and refuses to."""
 
+import asyncio
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.gate import WRONG_PASSWORDS
-from app.server import create_app, is_loopback
+from app.server import bind, create_app, is_loopback
 from app.studio import Studio
 from core.workspace import Workspace
 from tests.studio_server import ROOT, free_port, running
@@ -159,6 +161,25 @@ def test_a_second_studio_on_the_same_port_says_so(tmp_path: Path) -> None:
     assert second.returncode == 1
     assert f"Port {first.port} is already in use" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_no_answer_is_held_back_in_its_middle() -> None:
+    """Else the system waits 40 ms before it sends the second piece of an answer."""
+
+    async def accepted() -> int:
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def serve(_: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+            told.set_result(out.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            out.close()
+
+        listening = bind("127.0.0.1", free_port())
+        async with await asyncio.start_server(serve, sock=listening):
+            _, out = await asyncio.open_connection(*listening.getsockname())
+            out.close()
+            return await told
+
+    assert asyncio.run(accepted()) == 1
 
 
 @pytest.mark.parametrize("flags", [["--port", "0"], ["--port", "many"], ["--lang", "xx"], ["--unknown"]])

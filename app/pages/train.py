@@ -139,9 +139,10 @@ def _settings(studio: Studio, made: dict[str, Any], settings: RunSettings, t: Tr
         preview = html("preview")
         following = gr.Button(t("preview.next"), size="sm", elem_id="preview-next")
     preset_chooser.wire(chooser, controls, t)
+    editing = gr.Textbox("", visible="hidden", elem_id="train-editing")
     return _Form(controls, made["model"], made["data_info"], made["form"], made["data_notice"], made["prompt"], preview,
                  preview_notice, following, gr.State(0), card,
-                 Filling(controls, made["prompt"], chooser, made["told"], gr.State("")))  # fmt: skip
+                 Filling(controls, made["prompt"], chooser, made["told"], editing))  # fmt: skip
 
 
 def _heading(number: int, text: str) -> None:
