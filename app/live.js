@@ -1,10 +1,11 @@
-// Asks, as often as the server lets it, what is new of the run that is shown (see live.py), and draws it.
+// Asks, as often as the server lets it, what is new (see live.py): of the run that is shown, which it draws; of what stands
+// above the tabs (standing.js); and of jobs, for whose news the tab that is shown has a button that nobody sees (pulse.py).
 (() => {
   const viewer = Math.random().toString(36).slice(2);
   let shown = "", stamp = "", followed = "", marked = "", logged = -1, next = 0, asking = false;
   let parts = {};
   let pulses = {};
-  const beats = {};
+  const beats = {}, rested = {};
 
   const put = (id, html) => {
     const place = document.querySelector(`#${id} [data-live]`);
@@ -31,22 +32,37 @@
       document.getElementById("pulse-runs")?.click();
     }
   };
-  const news = (told) => {
+  const news = (told, rest) => {
     for (const [name, value] of Object.entries(told)) {
-      if ((pulses[name] ?? "") !== value) beats[name] = 2;  // once more at the next answer: a handler may still be at work
-      if (beats[name]-- > 0) document.getElementById(`pulse-${name}`)?.click();
+      const button = document.getElementById(`pulse-${name}`);
+      if (!button?.closest("[role=tabpanel]")?.offsetParent) {  // its tab is brought up to date when it is shown
+        delete pulses[name];
+        delete rested[name];
+        continue;
+      }
+      if ((pulses[name] ?? "") !== value) {
+        const late = name in pulses && !beats[name] ? Math.random() * (rest - 1000) : 0;  // many pages learn it at once
+        rested[name] = Math.max(rested[name] ?? 0, Date.now() + late);
+        beats[name] = 2;  // once more at a later answer: what a handler has begun may be shown after this
+      }
+      pulses[name] = value;
+      if (!beats[name] || Date.now() < rested[name]) continue;
+      beats[name] -= 1;
+      rested[name] = Date.now() + rest;
+      button.click();
     }
-    pulses = told;
   };
+  const visible = (element) => Boolean(element?.offsetParent);
+  const watched = () => visible(document.getElementById("run-panel")) && document.querySelector("#run-shown [data-run]");
   const ask = async () => {
-    const mark = document.querySelector("#run-shown [data-run]");
-    const watching = document.getElementById("run-panel")?.offsetParent;
-    if (!mark || document.hidden || !watching || asking) return;
-    if (mark.dataset.run !== shown) {
+    if (document.hidden || asking) return;
+    const mark = watched();
+    if (mark && mark.dataset.run !== shown) {
       [shown, stamp, logged, parts] = [mark.dataset.run, "", 0, {}];
       document.querySelector("#run-log [data-log]").textContent = "";
     }
-    const wanted = { run: shown, stamp, viewer, log: log()?.open ? logged : -1 };
+    const wanted = { viewer, queue: visible(document.getElementById("queue-box")) };
+    if (mark) Object.assign(wanted, { run: shown, stamp, log: log()?.open ? logged : -1 });
     asking = true;
     let said;
     try {
@@ -62,20 +78,22 @@
       next = Date.now() + wait;
       setTimeout(look, wait);
     }
-    const now = document.querySelector("#run-shown [data-run]");
-    if (now?.dataset.run !== shown) { next = 0; return; }  // another run was chosen meanwhile
-    window.studioStands(said.standing, said.wait);
-    draw(said, now);
-    news(said.pulses);
+    if (said.standing) window.studioStands(said.standing);
+    news(said.pulses, said.event);
+    if (!mark) return;
+    const now = watched();
+    if (now && now.dataset.run !== shown) { next = 0; return; }  // another run was chosen meanwhile
+    if (now) draw(said, now);
   };
   const look = () => {
-    const mark = document.querySelector("#run-shown [data-run]")?.outerHTML ?? "";
+    const mark = `${watched()?.outerHTML} ${visible(document.getElementById("queue-box"))}`;
     if (mark === marked && Date.now() < next) return;
     marked = mark;
     ask();
   };
+  window.studioAsk = () => { next = 0; look(); };
 
-  document.addEventListener("visibilitychange", () => { next = 0; });
+  document.addEventListener("visibilitychange", window.studioAsk);
   document.addEventListener("toggle", (event) => { if (event.target === log()) next = 0; }, true);
   setInterval(look, 200);  // also when another run is chosen
 })();

@@ -11,6 +11,7 @@ import gradio as gr
 from app.data import jobs as data_jobs
 from app.notices import notice, warnings
 from app.parts import facts, html, when
+from app.pulse import PULSED
 from app.studio import Studio
 from core.amounts import bytes_of
 from core.errors import ModelError
@@ -74,7 +75,7 @@ def wire(studio: Studio, card: ModelCard, path: Any, pulse: Any, t: Translator) 
     followed = [*card.job.outputs, card.stamp]
     when(card.download.click, start, {path}, [*followed, card.download], card.notice, t)
     watched = {card.job.job, card.stamp, card.fetched}
-    when(pulse.click, tick, watched, [*followed, card.fetched], card.notice, t, toast=False, reads=True)
+    when(pulse.click, tick, watched, [*followed, card.fetched], card.notice, t, **PULSED)
 
 
 def show(studio: Studio, card: ModelCard, path: str, t: Translator) -> dict[Any, Any]:

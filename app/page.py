@@ -74,17 +74,11 @@ def _header(studio: Studio, t: Translator) -> str:
 
 
 def _wire_tabs(studio: Studio, pages: dict[str, Any], shown: dict[str, Any], notice: Any, t: Translator) -> None:
-    """Bring a tab up to date when it is shown, and let only its timer tick."""
-    timers = {name: page.timer for name, page in pages.items() if hasattr(page, "timer")}
+    """Bring a tab up to date when it is shown."""
     refreshing = _refreshing(studio, pages, t)
     for name, tab in shown.items():
         handler, inputs, outputs = refreshing[name]
-
-        def select(values: Mapping[Any, Any], name: str = name, handler: Any = handler) -> dict[Any, Any]:
-            ticking = {timer: gr.Timer(active=each == name) for each, timer in timers.items()}
-            return {**ticking, **handler(values)}
-
-        when(tab.select, _positional(select), inputs, [*timers.values(), *outputs], notice, t)
+        when(tab.select, _positional(handler), inputs, outputs, notice, t)
 
 
 def _positional(function: Any) -> Any:

@@ -12,6 +12,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import gradio as gr
 import psutil
@@ -19,12 +20,12 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
-from app import look, page, standing
+from app import look, page
 from app.background import Background
 from app.build import BUILD
 from app.gate import Gate
 from app.live import Live, body
-from app.pulse import Working
+from app.pulse import pulses
 from app.studio import Studio
 from app.visits import Visits
 from core.errors import PathError, ResourceError, problem
@@ -59,16 +60,14 @@ def create_app(
     def health() -> JSONResponse:
         return JSONResponse({"status": "ok", "build": BUILD})
 
-    @app.get("/standing/{code}")
-    def stands(code: str, queue: bool = False) -> JSONResponse:
-        known = code if code in languages() else languages()[0]
-        return JSONResponse(standing.told(studio, words(known), queue), headers={"cache-control": "no-store"})
-
-    live, one_thread = Live(studio, {"jobs": Working()}), ThreadPoolExecutor(1)  # more would only wait for each other
+    live, one_thread = Live(studio, pulses()), ThreadPoolExecutor(1)  # more would only wait for each other
 
     @app.get("/live/{code}")
-    async def news(code: str, run: str = "", stamp: str = "", viewer: str = "", log: int = -1) -> Response:
-        said = await asyncio.get_running_loop().run_in_executor(one_thread, live.answer, code, run, stamp, viewer, log)
+    async def news(
+        code: str, run: str | None = None, stamp: str = "", viewer: str = "", log: int = -1, queue: bool = False
+    ) -> Response:
+        asked = partial(live.answer, code, run, stamp, viewer, log, queue)
+        said = await asyncio.get_running_loop().run_in_executor(one_thread, asked)
         return Response(body(said), media_type="application/json", headers={"cache-control": "no-store"})
 
     pages = {code: page.build(studio, code) for code in languages()}

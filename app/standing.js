@@ -1,35 +1,15 @@
-// Shows what stands above the tabs (see standing.py) where it has changed. It comes with the answers about the run that is
-// shown (live.js); where none is, this asks every few seconds.
+// Shows what stands above the tabs (see standing.py) where it has changed; live.js asks for it.
 (() => {
-  const [SELDOM, OFTEN] = [5000, 2000];  // ms; often while the queue is shown
-  let pressedUntil = 0, next = 0, asking = false;
+  let pressedUntil = 0;
 
   const put = (id, html) => {
     const box = document.getElementById(id);
     if (!box || box.told === html || (id === "standing" && html && Date.now() < pressedUntil)) return;
     if (window.studioRedraw(box, html)) box.told = html;
   };
-  const ask = async () => {
-    if (asking || document.hidden || !document.getElementById("standing")) return;
-    const queue = document.getElementById("queue-box")?.offsetParent ? "?queue=true" : "";
-    let told;
-    next = Date.now() + (Date.now() < pressedUntil ? 1000 : queue ? OFTEN : SELDOM);
-    asking = true;
-    try {
-      const answer = await fetch(`/standing/${window.studioLanguage}${queue}`);
-      if (window.studioConnection.away(answer)) return;
-      told = await answer.json();
-    } catch {
-      window.studioConnection.lost();
-      return;
-    } finally {
-      asking = false;
-    }
-    if (told.queue !== undefined) put("queue-box", told.queue);
-    show(told);
-  };
-  const show = (told) => {
+  window.studioStands = (told) => {
     put("standing", told.notes);
+    if (told.queue !== undefined) put("queue-box", told.queue);
     const badge = document.getElementById("doing");
     if (badge && badge.textContent !== told.badge) {
       badge.textContent = told.badge;
@@ -37,11 +17,7 @@
       badge.hidden = !told.badge;
     }
   };
-  window.studioStands = (told, wait) => {
-    show(told);
-    next = Date.now() + wait + SELDOM;
-  };
-  const soon = () => { for (const wait of [200, 700, 1500, 3000]) setTimeout(ask, wait); };
+  const soon = () => { for (const wait of [200, 700, 1500, 3000]) setTimeout(window.studioAsk, wait); };
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-press]");
@@ -54,7 +30,4 @@
     }
     if (button || event.target.closest("#queue, [role=tab], button.primary")) soon();
   });
-  document.addEventListener("visibilitychange", ask);
-  setInterval(() => { if (Date.now() >= next) ask(); }, 500);
-  soon();
 })();

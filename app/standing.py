@@ -1,7 +1,7 @@
 """What stands above every tab and is told to every open page: the jobs at work, who may write, and what a chat holds up.
 
-A small script asks for it every few seconds with one light request; nothing is sent through the page's event queue, and
-nothing is drawn when nothing has changed.
+It comes with every answer of `app.live`; nothing is sent through the page's event queue, and nothing is drawn when nothing
+has changed.
 """
 
 import time

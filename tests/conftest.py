@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
     from tests.studio_server import Visitor
 
@@ -23,22 +23,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
+def context() -> Iterator["BrowserContext"]:
+    """A browser whose pages share what it has loaded: each is there a second sooner than in a browser that knows nothing."""
     from playwright.sync_api import sync_playwright
 
     from tests.studio_server import launch
 
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        yield browser
+        yield browser.new_context(viewport={"width": 1280, "height": 800})
         browser.close()
 
 
 @pytest.fixture
-def visitor(browser: "Browser") -> Iterator["Visitor"]:
+def visitor(context: "BrowserContext") -> Iterator["Visitor"]:
     from tests.studio_server import Visitor
 
-    visitor = Visitor(browser)
-    yield visitor
-    for context in browser.contexts:
-        context.close()
+    yield Visitor(context)
+    for page in context.pages:
+        page.close()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from core.runs import process as workers
 from tests.tiny import build_tiny_model
@@ -115,13 +115,13 @@ def small_workspace(folder: Path, rows: int = 24) -> Path:
 class Visitor:
     """A browser that collects what went wrong: script errors, console errors, failed answers, error toasts."""
 
-    browser: Browser
+    context: BrowserContext
     faults: list[str] = field(default_factory=list)
     toasts: list[str] = field(default_factory=list)
     _leaving: bool = False
 
-    def open(self, url: str, **options: Any) -> Page:
-        page = self.browser.new_page(viewport={"width": 1280, "height": 800}, **options)
+    def open(self, url: str) -> Page:
+        page = self.context.new_page()
         page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
         page.on("console", self._console)
         page.on("response", lambda got: self.faults.append(f"{got.status} {got.url}") if got.status >= 400 else None)

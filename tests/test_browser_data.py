@@ -83,13 +83,10 @@ def choose_set(page: Page, name: str) -> None:
     expect(page.locator("#data-about h3")).to_contain_text(name, timeout=SOON)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_file_is_uploaded_checked_fixed_undone_and_seen_through(
-    server: Server, visitor: Visitor, language: str
-) -> None:
-    t = words(language)
-    page = data_page(server, visitor, language)
-    name = f"houses_{language}"
+def test_a_file_is_uploaded_checked_fixed_undone_and_seen_through(server: Server, visitor: Visitor) -> None:
+    t = words("en")
+    page = data_page(server, visitor)
+    name = "houses"
     rows = qa(30)
     rows[0]["output"] = "<i>" + rows[0]["output"] + "</i>"
     upload(page, f"{name}.jsonl", [*rows, *rows[:3]])
@@ -118,13 +115,10 @@ def test_a_file_is_uploaded_checked_fixed_undone_and_seen_through(
     visitor.assert_nothing_went_wrong()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_broken_file_is_told_by_line_and_its_good_rows_can_be_had(
-    server: Server, visitor: Visitor, language: str
-) -> None:
-    t = words(language)
-    page = data_page(server, visitor, language)
-    name = f"broken_{language}"
+def test_a_broken_file_is_told_by_line_and_its_good_rows_can_be_had(server: Server, visitor: Visitor) -> None:
+    t = words("zh")
+    page = data_page(server, visitor, "zh")
+    name = "broken"
     good = [json.dumps(row) for row in qa(3)]
     upload(page, f"{name}.jsonl", "\n".join([good[0], '{"instruction": "a" "output"}', *good[1:]]))
     told = page.locator("#data-add-ending .notice.error")
@@ -154,11 +148,10 @@ def test_a_cancelled_job_leaves_everything_as_it_was(server: Server, visitor: Vi
     visitor.assert_nothing_went_wrong()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_file_that_can_be_read_in_two_ways_is_asked_about(server: Server, visitor: Visitor, language: str) -> None:
-    t = words(language)
-    page = data_page(server, visitor, language)
-    name = f"double_{language}"
+def test_a_file_that_can_be_read_in_two_ways_is_asked_about(server: Server, visitor: Visitor) -> None:
+    t = words("zh")
+    page = data_page(server, visitor, "zh")
+    name = "double"
     rows = [
         {**row, "conversations": [{"from": "human", "value": f"Say {n}!"}, {"from": "gpt", "value": f"Here is {n}."}]}
         for n, row in enumerate(qa(5))
@@ -354,10 +347,9 @@ def test_a_second_tab_sees_a_set_that_the_first_one_added(server: Server, visito
     visitor.assert_nothing_went_wrong()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_no_section_is_wider_than_a_phone(server: Server, visitor: Visitor, language: str) -> None:
-    t = words(language)
-    page = data_page(server, visitor, language)
+def test_no_section_is_wider_than_a_phone(server: Server, visitor: Visitor) -> None:
+    t = words("en")
+    page = data_page(server, visitor)
     choose_set(page, "pets")
     names = ("findings", "records", "xray", "columns", "split", "augment", "versions", "download", "about")
     for name in names:

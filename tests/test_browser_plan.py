@@ -54,12 +54,11 @@ def test_a_preset_fills_the_settings_and_undo_puts_back_what_they_had(server: Se
     visitor.assert_nothing_went_wrong()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
 def test_settings_that_contradict_each_other_stop_the_start_until_they_are_mended(
-    server: Server, visitor: Visitor, language: str
+    server: Server, visitor: Visitor
 ) -> None:
-    t = words(language)
-    page = planned(server, visitor, language)
+    t = words("zh")
+    page = planned(server, visitor, "zh")
     fill(page, "batch.cutoff_len", "9000")
     expect(page.locator("#start")).to_have_text(t("start.mend_settings"), timeout=60_000)
     expect(page.locator("#start")).to_be_disabled()

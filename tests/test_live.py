@@ -127,7 +127,28 @@ def test_many_pages_come_together_whenever_they_came_first(studio: Studio, monke
 def test_an_answer_brings_what_stands_above_the_tabs(studio: Studio) -> None:
     live, run = Live(studio, {}), make_run(studio, started(4), step(1))
     assert ask(live, run)["standing"] == {"badge": "", "notes": ""}
-    assert "notes" in live.answer("en", "no_such_run", "", "v")["standing"]
+    assert live.answer("en", None, "", "v", queue=True)["standing"]["queue"]
+    assert "parts" not in live.answer("en", None, "", "v")
+
+
+def test_a_pulse_that_breaks_silences_no_page_and_a_new_server_is_news(studio: Studio) -> None:
+    told = ["1"]
+
+    def breaks(_: Studio) -> str:
+        return told.pop()
+
+    live = Live(studio, {"data": breaks, "jobs": lambda _: ""})
+    first = live.answer("en", None, "", "v")["pulses"]
+    live._beats = (0.0, first)  # as if half a second had passed
+    assert live.answer("en", None, "", "v")["pulses"] == first
+    assert first["jobs"] == ""
+    assert Live(studio, {"data": lambda _: "1"}).answer("en", None, "", "v")["pulses"]["data"] != first["data"]
+
+
+def test_the_more_pages_are_open_the_seldomer_each_sends_an_event(studio: Studio) -> None:
+    live = Live(studio, {})
+    rests = [live.answer("en", None, "", f"v{number}")["event"] for number in range(50)]
+    assert (rests[0], rests[-1]) == (1000, 50_000)
 
 
 def test_fifty_pages_share_one_look_and_one_drawing(studio: Studio) -> None:
@@ -323,6 +344,25 @@ def test_a_worker_that_writes_a_megabyte_to_stderr_with_no_page_open_goes_on(stu
     assert run.status == "finished"
     assert (run.path / "worker.log").stat().st_size >= 1_000_000
     assert len(jobs.raw_log(run.path)) == 16_000
+
+
+def test_a_job_is_told_of_however_many_newer_ones_there_are(studio: Studio, sleeper: Sleeper) -> None:
+    old = directory.create(studio.workspace.jobs, "old", {"task": "plan"})
+    sleeper(Run(old))
+    for number in range(12):
+        events.append(
+            directory.create(studio.workspace.jobs, f"new{number}", {}) / "events.jsonl", events.RunFinished()
+        )
+    working = Working()
+    before = working(studio)
+    events.append(old / "events.jsonl", events.Progress(done=1, total=2, seconds_left=1))
+    assert working(studio) != before
+
+
+def test_a_job_whose_process_file_is_empty_is_lost(studio: Studio) -> None:
+    job = directory.create(studio.workspace.jobs, "plan", {"task": "plan"})
+    (job / "worker.pid").write_text("")  # what a power cut may leave
+    assert process.status(job) == "lost"
 
 
 def test_pages_fetch_news_of_jobs_only_when_there_are_some(studio: Studio, sleeper: Sleeper) -> None:

@@ -50,7 +50,11 @@ LOOKS = {
     ),
     *("data-table", "go-chat", "go-evaluate", "go-merge", "mixture", "preset-undo", "preview-next", "pulse-again"),
     *(
+        "pulse-data",
+        "pulse-evaluations",
         "pulse-jobs",
+        "pulse-listed",
+        "pulse-merges",
         "pulse-runs",
         "records-back",
         "records-goto",
@@ -238,7 +242,8 @@ def _worker_of(job: Path) -> int:
     return pid
 
 
-def _start_another(page: Page, waiting: int) -> None:
+def _start_another(page: Page, newest: str, waiting: int) -> None:
+    expect(page.locator("#run input")).to_have_value(newest, timeout=30_000)  # what the last press has started is shown
     page.locator("#start").click()
     expect(page.locator("#doing")).to_contain_text(words("en")("queue.so_many_wait", n=waiting), timeout=30_000)
 
@@ -252,7 +257,7 @@ def test_a_person_orders_the_queue_and_a_second_studio_looks_and_takes_over(tmp_
         pid = _worker_of(listing(workspace)[0].path)
         os.kill(pid, signal.SIGSTOP)  # it stays at work, and leaves the processor to this test
         for waiting in (1, 2):
-            _start_another(page, waiting)
+            _start_another(page, listing(workspace)[0].name, waiting)
         newest, older, works = listing(workspace)
         expect(page.locator("#doing")).to_contain_text("processor: Training tiny_qlora")
         open_tab(page, 5)

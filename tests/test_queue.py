@@ -15,11 +15,12 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from app import jobs, turns
+from app.pulse import queued
 from app.standing import told
 from app.studio import Studio
 from core.commands.root import app as commands
 from core.errors import RunError
-from core.runs import devices, directory, ending, process, queue, queue_file, supervisor
+from core.runs import devices, directory, ending, events, process, queue, queue_file, supervisor
 from core.wording import words
 from core.workspace import Workspace
 from tests.tiny import build_tiny_model
@@ -491,6 +492,23 @@ def test_the_queue_is_listed_ordered_and_emptied_at_the_terminal(workspace):
     assert studio("move", job.name, "nowhere")["problems"][0]["code"] == "settings.not_a_choice"
     assert studio("cancel", job.name)["trash"].endswith(job.name)
     assert studio("cancel", job.name)["problems"][0]["code"] == "queue.not_waiting"
+
+
+def test_a_tab_is_told_of_the_jobs_of_its_own_worker_only(workspace):
+    studio, builds, train = Studio(workspace), queued("builds"), added(workspace, "one")
+    idle = builds(studio)
+    build = added(workspace, "two", "builds")
+    waiting = builds(studio)
+    queue.start_ready(workspace)
+    working(train, build)
+    running = builds(studio)
+    assert len({idle, waiting, running}) == 3
+    events.append(train / "events.jsonl", events.Phase(name="training"))
+    assert builds(studio) == running
+    events.append(build / "events.jsonl", events.Phase(name="splitting"))
+    told = builds(studio)
+    process.ask_to_stop(build)
+    assert len({running, told, builds(studio)}) == 3
 
 
 def test_a_turn_without_news_costs_next_to_nothing(workspace):

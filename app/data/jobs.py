@@ -102,7 +102,7 @@ def look(studio: Studio, panel: JobPanel, followed: str | None, t: Translator) -
     """Return the news of the followed job, or of one that runs and nobody in this tab has asked for."""
     job = _folder(studio, followed) or _running(studio, panel.tasks)
     if job is None:
-        return News({panel.job: None, panel.box: gr.update(visible=False)} if followed else {}, ())
+        return News({panel.job: None, panel.box: gr.update(visible=False)}, ())
     seen = jobs.look(studio, job)
     stopping = (job / "stop").exists()
     stamp = (*seen.stamp, stopping)

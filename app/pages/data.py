@@ -1,7 +1,7 @@
 """Data: the sets there are and a way to add one on the left; on the right the chosen one, in sections.
 
 The list is made of the registry and of kept reports and never reads a data file. Whatever may take over a second is a job
-that one timer watches; a second tab, a reload and the command line see the same jobs and the same registry.
+that one pulse watches; a second tab, a reload and the command line see the same jobs and the same registry.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,7 @@ from app.data.stage import Stage
 from app.datasets import Described, describe
 from app.notices import done, notice
 from app.parts import empty, html, picking, when
+from app.pulse import PULSED, pulse
 from app.studio import Studio
 from core.data.registry import DatasetEntry
 from core.errors import StudioError
@@ -71,7 +72,7 @@ class DataPage:
     shown: dict[str, Any]  # the tabs
     sections: dict[str, Any]
     seen: Any
-    timer: Any
+    pulse: Any
 
     @property
     def chosen(self) -> Any:
@@ -172,7 +173,7 @@ def _lay_out(studio: Studio, t: Translator) -> DataPage:
                     with gr.Tab(t(f"section.{name}"), id=name, elem_id=f"data-{name}-tab") as shown[name]:
                         sections[name] = module.build(stage)
     return DataPage(stage, listed, add, trash, gr.State(False), head, form, accept, undo, box, tabs, shown, sections,
-                    gr.State(None), gr.Timer(1.0, active=False))  # fmt: skip
+                    gr.State(None), pulse("data"))  # fmt: skip
 
 
 def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
@@ -208,7 +209,7 @@ def _wire(studio: Studio, page: DataPage, t: Translator) -> None:
     when(page.form.button.click, fill, {*stage.inputs, *page.form.inputs}, page.outputs, stage.notice, t)
     when(page.accept.click, accept, stage.inputs, page.outputs, stage.notice, t)
     watched = {*stage.inputs, page.seen, page.emptying, stage.work.job, page.add.job.job}
-    when(page.timer.tick, tick, watched, page.watched, stage.notice, t, toast=False)
+    when(page.pulse.click, tick, watched, page.watched, stage.notice, t, **PULSED)
     for name, tab in page.shown.items():
         when(tab.select, _opening(studio, page, name, t), stage.inputs, page.outputs, stage.notice, t)
 
@@ -235,7 +236,7 @@ def _news(studio: Studio, page: DataPage, values: Mapping[Any, Any], t: Translat
     before = values[page.seen]
     chosen, section = values[page.chosen], values[page.stage.section]
     gone = chosen if chosen and chosen not in studio.registry.names() else None
-    state = (adding.stamp, working.stamp, _registry_stamp(studio), gone)
+    state = (adding.stamp, working.stamp, studio.registry.stamp(), gone)
     ended = adding.ended is not None or working.ended is not None
     if state == before and gone is None and not ended:
         return gr.skip()
@@ -285,12 +286,6 @@ def _after(page: DataPage, seen: jobs.Seen) -> dict[Any, Any]:
             return data_findings.examined(page.stage, page.sections["findings"], data_jobs.values_of(seen.job))
         case _:
             return {}
-
-
-def _registry_stamp(studio: Studio) -> tuple[int, ...]:
-    root = studio.workspace.root
-    files = (root / "dataset_info.json", root / "accepted.json")
-    return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
 
 
 def _head(entry: DatasetEntry, found: Described, t: Translator) -> str:

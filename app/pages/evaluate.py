@@ -11,6 +11,7 @@ from app import jobs, turns, watching
 from app.controls import optional_number
 from app.notices import done
 from app.parts import choice, empty, html, table, when
+from app.pulse import PULSED, pulse
 from app.studio import Studio
 from core.evaluate import prepare as evaluation
 from core.evaluate.scores import answers, read
@@ -41,7 +42,7 @@ class EvaluatePage:
     answers: Any
     notice: Any
     seen: Any
-    timer: Any
+    pulse: Any
 
     @property
     def watched(self) -> list[Any]:
@@ -99,7 +100,7 @@ def build(studio: Studio, t: Translator) -> EvaluatePage:
     when(page.start.click, start, everything, page.watched, page.notice, t)
     when(page.stop.click, stop, {page.run, page.job}, [page.stop], page.notice, t)
     when(page.job.input, choose_job, looked_at, page.watched, page.notice, t)
-    when(page.timer.tick, tick, looked_at, page.watched, page.notice, t, toast=False)
+    when(page.pulse.click, tick, looked_at, page.watched, page.notice, t, **PULSED)
     return page
 
 
@@ -151,7 +152,7 @@ def _lay_out(studio: Studio, t: Translator) -> EvaluatePage:
             buttons=[],
         )
     return EvaluatePage(run, tests, prompt, prompt_note, limit, longest, start, stop, job, status, progress, ending, headline,
-                        listed, notice, gr.State(None), gr.Timer(1.0, active=False))  # fmt: skip
+                        listed, notice, gr.State(None), pulse("evaluations"))  # fmt: skip
 
 
 def _form_for(studio: Studio, page: EvaluatePage, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:

@@ -10,6 +10,7 @@ import gradio as gr
 from app import jobs, turns, watching
 from app.notices import done
 from app.parts import choice, empty, facts, html, when
+from app.pulse import PULSED, pulse
 from app.studio import Studio
 from core.merge import prepare as merging
 from core.wording import Translator
@@ -30,7 +31,7 @@ class MergePage:
     proof: Any
     notice: Any
     seen: Any
-    timer: Any
+    pulse: Any
 
     @property
     def watched(self) -> list[Any]:
@@ -75,7 +76,7 @@ def build(studio: Studio, t: Translator) -> MergePage:
     when(page.start.click, start, {*looked_at, page.dtype, page.shard, page.out}, page.watched, page.notice, t)
     when(page.stop.click, stop, {page.run, page.job}, [page.stop], page.notice, t)
     when(page.job.input, choose_job, looked_at, page.watched, page.notice, t)
-    when(page.timer.tick, tick, looked_at, page.watched, page.notice, t, toast=False)
+    when(page.pulse.click, tick, looked_at, page.watched, page.notice, t, **PULSED)
     return page
 
 
@@ -104,7 +105,7 @@ def _lay_out(t: Translator) -> MergePage:
             with gr.Row(elem_classes="actions"):
                 stop = gr.Button(t("merge.stop"), visible=False, elem_id="merge-stop", variant="stop")
     return MergePage(run, dtype, shard, out, start, stop, job, status, progress, ending, proof, notice, gr.State(None),
-                     gr.Timer(1.0, active=False))  # fmt: skip
+                     pulse("merges"))  # fmt: skip
 
 
 def _watch(

@@ -9,6 +9,7 @@ import gradio as gr
 from app import turns
 from app.notices import done, success, warnings
 from app.parts import when
+from app.pulse import PULSED
 from app.runs import keeping, sharing, shown
 from app.runs.layout import RunsPage, lay_out
 from app.runs.listing import PAGE
@@ -80,7 +81,7 @@ def _wire_list(studio: Studio, page: RunsPage, t: Translator) -> None:
         return refresh(studio, page, values, t, chosen=run.name)
 
     outputs, seen = page.outputs, page.inputs
-    when(page.timer.tick, tick, seen, outputs, page.notice, t, toast=False)
+    when(page.pulse.click, tick, seen, outputs, page.notice, t, **PULSED)
     # Not its input event: what is pasted raises that one too early, with the text of before.
     when(
         [listed.search.change, listed.filter.change], search, seen, outputs, page.notice, t, trigger_mode="always_last"

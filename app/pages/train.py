@@ -19,6 +19,7 @@ from app.pages.run_panel import RunPanel
 from app.parts import facts, html, when
 from app.plan_card import PlanCard
 from app.preview import legend, nth, rendered, tokenizer
+from app.pulse import PULSED
 from app.studio import Studio
 from app.waiting import Waited
 from core.errors import StudioError
@@ -265,16 +266,7 @@ def _wire_measuring(studio: Studio, form: _Form, pulse: Any, t: Translator) -> N
         card.notice,
         t,
     )
-    when(
-        pulse.click,
-        tick,
-        followed,
-        [*card.job.outputs, card.stamp, card.measured],
-        card.notice,
-        t,
-        toast=False,
-        reads=True,
-    )
+    when(pulse.click, tick, followed, [*card.job.outputs, card.stamp, card.measured], card.notice, t, **PULSED)
 
 
 def _plan_outputs(form: _Form) -> list[Any]:

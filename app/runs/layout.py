@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.parts import choice, html, picking
+from app.pulse import pulse
 from app.runs import keeping
 from app.runs.keeping import NoteForm, TrashBox
 from app.runs.listing import FILTERS, PAGE, SCRIPT
@@ -96,7 +97,7 @@ class RunsPage:
     notice: Any
     chosen: Any
     seen: Any
-    timer: Any
+    pulse: Any
 
     @property
     def inputs(self) -> set[Any]:
@@ -144,7 +145,7 @@ def lay_out(t: Translator) -> RunsPage:
         notice,
         gr.State(None),
         gr.State(None),
-        gr.Timer(2.0, active=False),
+        pulse("listed"),
     )
 
 

@@ -44,6 +44,11 @@ class Registry:
         self._shelf = Shelf(workspace, samples)
         self._samples = samples
 
+    def stamp(self) -> tuple[int, ...]:
+        """Return what changes when a set is added, changed or removed, or a finding accepted, by any process."""
+        files = (self.workspace.root / INFO, self.workspace.root / accepted.FILE)
+        return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+
     def names(self) -> list[str]:
         return list(self.entries())
 

@@ -152,6 +152,8 @@ def identity(pid: int) -> str:
 def living(told: str) -> int | None:
     """Return the process id of an `identity` while that process runs, else None."""
     pid, started, *_ = [*told.split(" "), ""]
+    if not pid.isdigit():  # the machine lost its power before the file was on the disk
+        return None
     now = _started(int(pid))
     # Start times are computed from the boot time, which a clock correction may move by a second.
     return int(pid) if now and started and abs(float(now) - float(started)) < 2 else None

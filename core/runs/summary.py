@@ -77,6 +77,7 @@ class Shelf:
         self._lock = threading.Lock()
         self._changed = False
         self._saved = 0.0
+        self.left = 0  # runs that the last look has not read
 
     def look(self, seconds: float = math.inf, least: int = 0) -> tuple[list[Summary], int]:
         """Return the runs, newest first, and how many are left to read when that took longer than `seconds`.
@@ -103,6 +104,7 @@ class Shelf:
                 self._made.pop(name, None)
             self._changed = self._changed or bool(gone)
             self._save()
+            self.left = left
             return sorted(found, key=lambda run: (run.created[:19], run.name), reverse=True), left
 
     def runs(self) -> list[Run]:
