@@ -38,14 +38,14 @@ def record(found: Record, t: Translator) -> str:
             kind = "wanted" if found.desirable else "unwanted"
             return f'<p class="mark {kind}">{escape(t(f"records.{kind}"))}</p>{_turns(found.messages, t)}'
         case Text():
-            return f'<p class="running">{escape(_short(found.text))}</p>'
+            return f'<p class="plain-text">{escape(_short(found.text))}</p>'
         case Prompt():
             return _turns(found.messages, t)
         case Tokenised():
             ids = " ".join(str(each) for each in found.input_ids[:_IDS])
             more = " …" if len(found.input_ids) > _IDS else ""
             count = t("records.tokens", n=f"{len(found.input_ids):,}")
-            return f'<p class="small">{escape(count)}</p><p class="running">{escape(ids + more)}</p>'
+            return f'<p class="small">{escape(count)}</p><p class="plain-text">{escape(ids + more)}</p>'
 
 
 def broken(why: Problem, language: str) -> str:

@@ -119,9 +119,11 @@ def test_a_broken_file_is_told_by_line_and_its_good_rows_can_be_had(server: Serv
     t = words("zh")
     page = data_page(server, visitor, "zh")
     name = "broken"
+    upload(page, "holiday.jpg", "no data")
+    told = page.locator("#data-add-ending .notice.error")
+    expect(told).to_contain_text(t("error.data.suffix.what", suffix=".jpg"), timeout=SOON)
     good = [json.dumps(row) for row in qa(3)]
     upload(page, f"{name}.jsonl", "\n".join([good[0], '{"instruction": "a" "output"}', *good[1:]]))
-    told = page.locator("#data-add-ending .notice.error")
     expect(told).to_contain_text(f"{name}.jsonl:2", timeout=SOON)
     expect(told).to_contain_text(t("error.data.json.what"))
     assert name not in registry(server).names()

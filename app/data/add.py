@@ -28,7 +28,6 @@ from core.data.folders import lists_sets
 from core.errors import DataError, Problem, problem
 from core.wording import Translator
 
-FILE_TYPES = [".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".md", ".gz", ".zip"]
 UNDECIDED = ("data.ambiguous", "data.undecided", "data.unknown_columns")
 _STALE = 86_400  # seconds
 _AT_A_LINE = re.compile(r":\d+")
@@ -65,7 +64,7 @@ def build(studio: Studio, t: Translator) -> AddPanel:
     with gr.Row(elem_classes="save"):
         name = gr.Textbox(label=t("data.name"), placeholder=t("data.name_empty"), elem_id="data-name", scale=2,
                           min_width=140, max_lines=1)  # fmt: skip
-        upload = gr.UploadButton(t("data.upload"), file_types=FILE_TYPES, elem_id="data-upload", scale=1,
+        upload = gr.UploadButton(t("data.upload"), elem_id="data-upload", scale=1,  # of any kind: what cannot be read is told
                                  variant="primary", min_width=120, size="md")  # fmt: skip
     split = gr.Checkbox(True, label=t("data.split"), info=t("data.split_help", least=SPLIT_FROM), elem_id="data-split")
     with gr.Accordion(t("data.on_disk"), open=False, elem_id="data-on-disk"):

@@ -155,8 +155,7 @@ def _list(t: Translator) -> ListPart:
         search = gr.Textbox(label=t("runs.search"), placeholder=t("runs.search_help"), max_lines=1, scale=4, min_width=180,
                             elem_id="runs-search")  # fmt: skip
         which = choice(filters, value=FILTERS[0], label=t("runs.filter"), scale=2, min_width=140, elem_id="runs-filter")
-        bundle = gr.UploadButton(t("bundle.open"), file_types=[".zip"], size="sm", scale=1,
-                                 min_width=130, elem_id="runs-open")  # fmt: skip
+        bundle = gr.UploadButton(t("bundle.open"), size="sm", scale=1, min_width=130, elem_id="runs-open")
     told = html("runs-told")
     rows = gr.HTML("", elem_id="runs-table", js_on_load=SCRIPT)
     with gr.Row(elem_classes="actions"):
