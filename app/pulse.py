@@ -51,16 +51,6 @@ class Working:
         return _told(job, status)
 
 
-def working_on_data() -> Pulse:
-    """Return the pulse of the Data page: jobs that are at work, and the registry, which others write too."""
-    working = Working()
-
-    def stamp(studio: Studio) -> str:
-        return f"{working(studio)} {studio.registry.stamp()}"
-
-    return stamp
-
-
 def queued(worker: str) -> Pulse:
     """Return the pulse of the jobs of one worker that wait or run."""
 
@@ -80,9 +70,10 @@ def listed(studio: Studio) -> str:
 
 def pulses() -> dict[str, Pulse]:
     """Return the pulses of all tabs."""
+    working = Working()
     return {
-        "jobs": Working(),
-        "data": working_on_data(),
+        "jobs": working,
+        "data": lambda studio: f"{working(studio)} {studio.registry.stamp()}",  # which others write too
         "evaluations": queued("core.evaluate.worker"),
         "merges": queued("core.merge.worker"),
         "listed": listed,
