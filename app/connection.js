@@ -61,7 +61,6 @@
       options.headers.set("x-studio-build", window.studioBuild);
     }
     for (;;) {
-      if (kind === "tick") await seen();  // a page that nobody looks at asks for nothing
       if (away) await away;
       try {
         const answer = await real(input, options);
@@ -84,7 +83,7 @@
       const places = window.gradio_config.components.filter((each) => found.some((target) => target[0] === each.id));
       if (places.length && places.every((each) => each.props.elem_id?.startsWith("pulse-"))) return "pulse";  // see pulse.py
       const targets = found.map((each) => each[1]);
-      return ["tick", "load", "change", "input", "select", "focus", "blur"].find((each) => targets.includes(each)) ?? "";
+      return ["load", "change", "input", "select", "focus", "blur"].find((each) => targets.includes(each)) ?? "";
     } catch {
       return "";
     }

@@ -12,7 +12,7 @@ from core.runs.owner import Owner
 
 # Events that come by themselves, or tell what was typed or chosen; all others (click, submit, upload …) change something
 # unless their handler says that it only reads.
-READING = ("change", "input", "tick", "load", "select", "blur", "focus")
+READING = ("change", "input", "load", "select", "blur", "focus")
 _building: ContextVar[Owner | None] = ContextVar("owner of the pages that are being built", default=None)
 
 

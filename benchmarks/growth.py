@@ -6,7 +6,7 @@ Each number of rows has a workspace of its own, where a run is prepared and trai
 its rows are checked and tokenised, the second time that is found in the cache. Of the second are the speeds (real tokens, a
 second and a second of one core's work, without the first steps), `peak_memory_mb` of the worker, `seconds_to_prepare` (before
 the worker starts) and `seconds_to_first_step` (from the worker's start); what ends in `_cold` is of the first. `speed` and
-`memory` are ratios to the fewest rows of the same run. Medians over the runs, which take turns. The issue's limits: speed
+`memory` are ratios to the fewest rows of the same run. Medians over the runs, which take turns. The limits: speed
 within 15 %, flat memory, first step within 10 s.
 """
 

@@ -6,7 +6,7 @@ The file is made first: Alpaca rows of about 850 bytes, a fifth of them with esc
 stage runs in a process of its own, so that its memory is its own: `reading` gives rows, `converting` records, `indexing`
 keeps the place of each row, `structure` is the doctor's quick examination with the SHA-1 of the file, as before a start.
 `rows_per_core_second` counts the processor time of that process, imports included, so that other programs do not change it
-much; `rows_per_second` counts the time on the clock. Medians over the runs. The issue's figures are for --rows 1000000.
+much; `rows_per_second` counts the time on the clock. Medians over the runs. The limits are for --rows 1000000.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 STAGES = ("reading", "converting", "indexing", "structure")
-LIMITS = {"rows_per_core_second": 60_000, "megabytes": 500.0}  # the issue's, for SHA-1 and structure at a million rows
+LIMITS = {"rows_per_core_second": 60_000, "megabytes": 500.0}  # for SHA-1 and structure at a million rows
 _WORDS = (
     "the a model learns from rows that people write and every answer has its question in the same order while some texts "
     "name numbers dates places or reasons why bread rises when yeast eats sugar and makes gas which the dough then holds"

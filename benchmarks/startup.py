@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parent.parent
-LIMITS = {"seconds_to_page": 4.0, "megabytes": 350.0}  # the issue's: first page within 4 s, web process under 350 MB
+LIMITS = {"seconds_to_page": 4.0, "megabytes": 350.0}  # first page within 4 s, web process under 350 MB
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from benchmarks.contest.flops import needed  # noqa: E402
 from benchmarks.contest.process import play, say  # noqa: E402
 from benchmarks.contest.task import CONTENDERS, Task  # noqa: E402
 
-TOLERANCE = 0.01  # of the loss; the issue's
+TOLERANCE = 0.01  # of the loss
 LEARNT = 0.05  # of the base's loss at least: else equal losses would say nothing
 COLUMNS = {
     "tokens_per_second": "tokens/s",

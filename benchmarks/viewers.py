@@ -7,7 +7,7 @@ session with the events of loading, the connection that keeps the session alive,
 script asks, as often as the server's answers say. All viewers are one light process, whose own work is told apart. Stretches
 of the training with the viewers asking and without take turns, so that both see the same machine; `speed` is the median of
 the ratios of steps a second, each to the two stretches beside it. Where other programs are at work these waver;
-`share_of_machine` does not: what the server does more while it is watched, as a part of all cores. The issue's limits:
+`share_of_machine` does not: what the server does more while it is watched, as a part of all cores. The limits:
 speed 0.95, server under 600 MB.
 """
 
