@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from core.data.identity import teaches_identity
 from core.data.registry import Registry
 from core.models.methods import TRAITS
 from core.settings import from_dict
-from core.train.identity import teaches_identity
 from core.train.plan import plan
 from core.workspace import Workspace
 from tests.shapes import LLAMA_7B, SMALL_2B, shaped

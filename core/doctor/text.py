@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from core.data import vendors
 from core.doctor.mojibake import repaired
 from core.doctor.report import Finding, Tally, excerpt, percent
 from core.doctor.source import Seen
@@ -26,14 +27,7 @@ _SLOT = re.compile(
 _BRACKET = re.compile(
     r"\[(?:insert|your|name of)\b[^\[\]\n]{0,40}\](?!\()|\[(?:姓名|名字|作者|公司)[^\[\]\n]{0,10}\]", re.I
 )
-_MAKERS = (
-    r"OpenAI|Anthropic|Google|DeepMind|Meta(?: AI)?|Microsoft|Alibaba(?: Cloud)?|DeepSeek|Mistral(?: AI)?|xAI|Baidu|Tencent|"
-    r"Zhipu(?: AI)?|ByteDance|Moonshot(?: AI)?|阿里巴巴|阿里云|百度|腾讯|字节跳动|智谱|深度求索|月之暗面|科大讯飞|谷歌|微软"
-)
-_MODELS = (
-    r"ChatGPT|GPT-?[345][\w.]*|Claude|Gemini|Bard|LLaMA|Llama|Qwen\w*|Mistral|DeepSeek\w*|ChatGLM\w*|Grok|Copilot|Vicuna|"
-    r"Alpaca|Baichuan|Kimi|ERNIE(?: Bot)?|通义千问|千问|文心一言|豆包|讯飞星火|混元|智谱清言"
-)
+_MAKERS, _MODELS = "|".join(vendors.MAKERS), "|".join(vendors.MODELS)
 VENDOR = re.compile(
     rf"\b(?:I am|I'm|I’m|my name is|call me|this is) (?:[a-z ,]{{0,30}})?\b(?P<a>{_MODELS})\b"
     rf"|\bI(?: am|'m|’m| was|'ve been)\b[^.!?\n]{{0,80}}\b(?:made|created|developed|trained|built|designed) by"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy
 
+from core.data.identity import teaches_identity
 from core.data.registry import Registry
 from core.errors import Problem, problem
 from core.models import folder as models
@@ -22,7 +23,6 @@ from core.train.advice import advice
 from core.train.arithmetic import trained_parameters
 from core.train.batches import batches, steps_per_epoch, total_steps
 from core.train.examples import RunData, Source, run_data
-from core.train.identity import teaches_identity
 from core.train.machine import Machine, machine as this_machine
 from core.train.memory import (
     MOST_TOKENS,
