@@ -52,15 +52,15 @@ class Endpoint:
         """The name to show: an address may carry a password."""
         return urlsplit(self.base_url).hostname or ""
 
-    def __call__(self, request: str) -> str:
-        """Return the model's answer, stripped.
+    def __call__(self, request: str, temperature: float = 0.7) -> str:
+        """Return the model's answer, stripped. May be called from several threads at once.
 
         Raises:
             DataError: if it cannot be reached, refuses, or answers in another form; with the host, never with the key.
         """
-        import httpx  # half a second that only augmentation should pay
+        import httpx  # half a second that only those who ask should pay
 
-        body = {"model": self.model, "messages": [{"role": "user", "content": request}], "temperature": 0.7}
+        body = {"model": self.model, "messages": [{"role": "user", "content": request}], "temperature": temperature}
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         reason = ""
         for attempt in range(_TRIES):
@@ -73,7 +73,8 @@ class Endpoint:
                 reason = type(error).__name__
                 continue
             if answer.status_code == 200:
-                return _text_of(answer, self.host)
+                text = _text_of(answer, self.host)
+                return text.replace(self.key, "…") if self.key else text  # what it says may be shown and written down
             reason = f"HTTP {answer.status_code}"
             if answer.status_code not in _AGAIN:
                 break
