@@ -1,20 +1,23 @@
 """Check what an evaluation needs and write its job directory. No torch: the page does this before it starts the worker."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from core.data.formats import conversations
 from core.data.pinned import pinned
-from core.data.registry import DatasetEntry, Registry
-from core.errors import DataError, Problem, RunError, SettingsError, StudioError, problem
-from core.models.trained import trained
+from core.data.registry import Registry
+from core.errors import DataError, Problem, RunError, StudioError, problem
+from core.evaluate.contestants import Other, contestants, same_as_trained
+from core.evaluate.metrics.check import Check, validate
+from core.evaluate.options import ENDPOINT, Options
+from core.models.folder import find_model
 from core.prompts.store import SystemPrompt
-from core.records import Conversation
 from core.runs.directory import Run, create
 from core.workspace import Workspace, slug
 
-LONGEST_ANSWER = 8192  # tokens; chosen by us: longer answers are not compared word by word
+AUTO = "auto"
 
 
 def prepare(
@@ -23,52 +26,66 @@ def prepare(
     datasets: list[str] | None = None,
     *,
     prompt: SystemPrompt | None = None,
-    max_new_tokens: int = 64,
-    limit: int | None = None,
+    options: Options | None = None,
+    others: Sequence[Other] = (),
 ) -> Path:
     """Return a new job directory, ready for `supervisor.launch(job, "core.evaluate.worker")`.
 
     Args:
-        datasets: names of test sets; None takes those that the run was trained with.
-        prompt: the system prompt to ask under; None takes the one that was trained.
-        limit: ask only so many questions of each set, spread evenly over it.
+        datasets: names of test sets; None takes those that the run was trained with, [] asks the probes alone.
+        prompt: the system prompt to ask under; None asks everybody under the one they were trained with.
+        others: who answers besides the base and this run.
 
     Raises:
-        StudioError: if the run has no adapter, a set is unknown or changed, or the base model is gone.
+        StudioError: if a run has no adapter, one of the others has another base, a set is unknown or changed, the base model
+            is gone, or a check cannot be used.
     """
-    _check_numbers(max_new_tokens, limit)
+    options = options or Options()
     names = list(dict.fromkeys(run.settings.data.test if datasets is None else datasets))
-    if not names:
+    if not names and not options.probes:
         raise RunError(problem("evaluate.no_datasets", run.name))
-    model = trained(workspace, run)
+    values = (
+        {"name": prompt.name, "version": prompt.version, "text": prompt.text, "sha256": prompt.sha256}
+        if prompt
+        else None
+    )
+    asked = contestants(workspace, run, others, values)
     data = _verified(Registry(workspace), names)
+    for text in options.checks.values():
+        check_of(text)
+    if options.judge not in ("", ENDPOINT):
+        find_model(workspace, options.judge)
+    first = asked[0]
     return create(
         run.path / "evaluations",
-        slug("_".join(names)),
+        slug("_".join(names) or "probes"),
         {
             "kind": "evaluate",
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "workspace": str(workspace.root),
             "allow": [str(each) for each in workspace.allow],
             "run": run.name,
-            "adapter": str(model.tuned.relative_to(run.path)),
+            "adapter": first.saved,
+            "contestants": [asdict(each) for each in asked],
             "data": data,
-            "prompt": _prompt(run, prompt),
-            "max_new_tokens": max_new_tokens,
-            "limit": limit,
+            "prompt": {**first.prompt, "same_as_trained": all(same_as_trained(workspace, each) for each in asked)},
+            "options": options.model_dump(mode="json"),
         },
     )
 
 
-def rows_asked(entry: DatasetEntry) -> list[Conversation]:
-    """Return the rows that a set asks: those of its test part, or all of a set that has none.
+def check_of(text: str) -> Check | None:
+    """Return the check that a text such as `regex:^\\d+$` names, None for the one that the data asks for.
 
     Raises:
-        DataError: if a row cannot be read.
+        SettingsError: if there is no such kind, or its pattern cannot be used.
     """
-    if entry.parts is not None and entry.parts.test:
-        return conversations(entry, part="test")
-    return conversations(entry)
+    if text in ("", AUTO):
+        return None
+    kind, _, pattern = text.partition(":")
+    check = Check(kind, pattern)  # type: ignore[arg-type]  # validate looks at the kind
+    validate(check)
+    return check
 
 
 def _verified(registry: Registry, names: list[str]) -> list[dict[str, Any]]:
@@ -82,22 +99,3 @@ def _verified(registry: Registry, names: list[str]) -> list[dict[str, Any]]:
     if problems:
         raise DataError(*problems)
     return [pinned(registry.get(name)) for name in names]
-
-
-def _prompt(run: Run, prompt: SystemPrompt | None) -> dict[str, Any]:
-    learnt = run.config["prompt"]
-    if prompt is None:
-        return {**learnt, "same_as_trained": True}
-    values = {"name": prompt.name, "version": prompt.version, "text": prompt.text, "sha256": prompt.sha256}
-    return {**values, "same_as_trained": (prompt.text or "") == (learnt["text"] or "")}
-
-
-def _check_numbers(max_new_tokens: int, limit: int | None) -> None:
-    problems = []
-    if not 1 <= max_new_tokens <= LONGEST_ANSWER:
-        values = {"value": max_new_tokens, "range": f"1 … {LONGEST_ANSWER}"}
-        problems.append(problem("settings.out_of_range", "max_new_tokens", **values))
-    if limit is not None and limit < 1:
-        problems.append(problem("settings.out_of_range", "limit", value=limit, range="1 …"))
-    if problems:
-        raise SettingsError(*problems)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
 import yaml
@@ -30,7 +30,7 @@ _PASSED_ON = (
         "XDG_CACHE_HOME",
     ),
     *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT"),
-    *("CUDA_VISIBLE_DEVICES", "CUDA_HOME", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_HOME", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
@@ -71,20 +71,32 @@ def _spins(module: str) -> dict[str, str]:
 
 
 def _further(module: str, job: Path) -> dict[str, str]:
-    """Return what one worker alone gets: augmentation its text generator, a training the keys of the trackers it chose."""
+    """Return what one worker alone gets: augmentation and a judge the text generator, a training the keys of the trackers it chose."""
     names: tuple[str, ...] = ()
-    if module == "core.curate.worker":
+    if module == "core.curate.worker" or (module == "core.evaluate.worker" and _asks_a_judge(job)):
         names = _GENERATOR
-    elif module == "core.train.worker":
+    elif module in ("core.train.worker", "core.experiments.worker"):  # whose trainings get them from it
         names = tuple(name for tracker in _chosen_trackers(job) for name in _TRACKERS.get(tracker, ()))
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _chosen_trackers(job: Path) -> list[str]:
+    return list(_configured(job, "settings", "log", "trackers") or ())
+
+
+def _asks_a_judge(job: Path) -> bool:
+    return _configured(job, "options", "judge") == "endpoint"
+
+
+def _configured(job: Path, *path: str) -> Any:
+    """Return what stands at a path of keys in a job's config, None where nothing does."""
     try:
-        return list(yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))["settings"]["log"]["trackers"])
+        values = yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))
+        for key in path:
+            values = values[key]
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):  # of an older studio, or broken
-        return []
+        return None
+    return values
 
 
 def start(job: Path, module: str) -> subprocess.Popen[bytes]:
