@@ -39,15 +39,20 @@ MAY_IMPORT = {  # package -> packages of ours it may import (its own modules alw
     "core.train": WORDS | {"core.settings", "core.data", "core.doctor", "core.prompts", "core.render", "core.models",
                            "core.runs", "core.tokens"},
     "core.evaluate": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
+    "core.diagnose": WORDS | {"core.settings", "core.data", "core.runs", "core.train", "core.evaluate", "core.models",
+                              "core.prompts", "core.render", "core.doctor"},
+    "core.experiments": WORDS | {"core.settings", "core.data", "core.prompts", "core.models", "core.runs", "core.train",
+                                 "core.evaluate", "core.diagnose"},
     "core.chat": WORDS | {"core.settings", "core.prompts", "core.render", "core.models", "core.runs"},
     "core.merge": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs"},
     "core.starter": WORDS | {"core.render", "core.data"},
     "core.commands": WORDS | {"core.cli", "core.settings", "core.data", "core.prompts", "core.models", "core.runs",
                               "core.train", "core.evaluate", "core.chat", "core.merge", "core.doctor", "core.curate",
-                              "core.render"},
+                              "core.render", "core.experiments", "core.diagnose"},
     "core.cli": {"core.commands"},
     "app": WORDS | {"core.settings", "core.data", "core.prompts", "core.render", "core.models", "core.runs", "core.train",
-                    "core.evaluate", "core.chat", "core.merge", "core.doctor", "core.curate"},
+                    "core.evaluate", "core.chat", "core.merge", "core.doctor", "core.curate", "core.experiments",
+                    "core.diagnose"},
 }  # fmt: skip
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "gradio", "fastapi", "pandas"}
 MAY_USE = {  # heavy third parties that a module, or a package, may import
