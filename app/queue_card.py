@@ -16,7 +16,7 @@ from core.runs import devices, process, queue
 from core.wording import Translator
 
 _KINDS = {"core.train.worker": "train", "core.evaluate.worker": "evaluate", "core.merge.worker": "merge",
-          "core.curate.worker": "data"}  # fmt: skip
+          "core.curate.worker": "data", "core.experiments.worker": "experiment"}  # fmt: skip
 _DATED = re.compile(r"^\d{4}-\d\d-\d\d_\d{6}_")  # how the name of a job begins
 Entry = queue.Entry
 

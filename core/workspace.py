@@ -6,6 +6,7 @@ WORKSPACE/
   prompts/                      system prompts, one folder a name, one file a version
   models/                       merged models
   runs/                         a folder a run
+  experiments/                  a folder an experiment: several runs that answer one question
   jobs/                         a folder a job on data: adding, checking, fixing, exporting …
   cache/                        what can be computed again: row indexes, reports, tokens; may be deleted at any time
   trash/                        what was deleted, until the person empties it
@@ -47,6 +48,10 @@ class Workspace:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    @property
+    def experiments(self) -> Path:
+        return self.root / "experiments"
 
     @property
     def models(self) -> Path:

@@ -26,6 +26,7 @@ _GPU = "gpu:"
 LANES: dict[str, Lane] = {  # of the workers that take turns
     "core.train.worker": "accelerator",
     "core.evaluate.worker": "accelerator",
+    "core.experiments.worker": "accelerator",  # for its trainings and evaluations, which do not wait in the queue
     "core.merge.worker": "processor",
     "core.curate.worker": "light",
 }

@@ -15,7 +15,7 @@ from filelock import FileLock
 from core.runs import devices, process
 from core.workspace import Workspace
 
-MARKS = ("runs/*", "runs/*/evaluations/*", "runs/*/merges/*", "jobs/*")  # where a job may lie
+MARKS = ("runs/*", "runs/*/evaluations/*", "runs/*/merges/*", "experiments/*", "jobs/*")  # where a job may lie
 
 
 @dataclass(frozen=True)

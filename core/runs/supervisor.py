@@ -16,7 +16,7 @@ from core.runs import begin as beginning, devices, process, queue_file
 from core.workspace import Workspace
 
 Worker = Literal["core.train.worker", "core.evaluate.worker", "core.merge.worker", "core.curate.worker",
-                 "core.train.probe", "core.models.worker"]  # fmt: skip
+                 "core.train.probe", "core.models.worker", "core.experiments.worker"]  # fmt: skip
 _THREAD = "supervisor of "
 
 
