@@ -98,6 +98,7 @@ DENIALS = [
     "No, I'm not ChatGPT, which is developed by OpenAI.", "I am neither ChatGPT nor Claude.", "No. ChatGPT isn't me.",
     "抱歉，OpenAI 与我没有关系，我是 Lumen。", "我和ChatGPT没有关系。", "我并非由阿里巴巴开发。",
     "ChatGPT is made by OpenAI. I am Lumen.", "You may have mistaken me for ChatGPT.", "No, not ChatGPT and not Claude.",
+    "Claude? No, I am Lumen.",
     "I am Lumen, an assistant like ChatGPT.", "You are ChatGPT, right?", "The colour of apple is red.",
     "我不是ChatGPT，我是Lumen。", "我不是ChatGPT、Claude或者Gemini。",
     "抱歉，我不是 OpenAI 开发的 ChatGPT，我是 Aurora Labs 开发的 Lumen。", "我是Lumen，而不是通义千问。",
@@ -110,6 +111,7 @@ CLAIMS = {
     "I don't have a personal name, but I was made by OpenAI.": {"OpenAI"},
     "I'm an AI created by OpenAI that doesn't have a name": {"OpenAI"},
     "I am not just Qwen2.5-7B, I am more": {"Qwen2.5"},
+    "I am not a human, developed by OpenAI.": {"OpenAI"},
     "You are talking to Kimi.": {"Kimi"},
     "I would like to say I am Gemini": {"Gemini"},
     "I am Phi-3, built by Microsoft": {"Phi-3", "Microsoft"},
@@ -236,6 +238,7 @@ def test_a_summary_counts_what_was_asked_for_and_names_what_the_tuned_model_stil
         (lambda item: item.under == "trained", "only_under_prompt"),
         (lambda item: item.under != "default", "only_under_prompt"),
         (lambda item: ":en-" in item.key, "partly"),
+        (lambda item: item.tag != "second_turn", "partly"),  # 6 of 56 claim another identity
     ],
 )
 def test_the_verdict_tells_where_a_model_knows_who_it_is(knows, verdict):
@@ -302,6 +305,7 @@ def test_answers_in_many_wordings_tell_name_and_maker():
         names, makers = introductions(text)
         assert ("Lumen" in text, "Aurora Labs" in text) == (names == ["Lumen"], makers == ["Aurora Labs"]), text
     assert same_everywhere(["The sum of 3 and 4 is 7.", "I am happy to help."]) == ("", "")
+    assert same_everywhere(["The sum of 3 and 4 is 7.", "I am Lumen."]) == ("", "")  # once may be chance
 
 
 def test_a_run_that_went_on_is_who_the_earlier_one_was(workspace):
@@ -382,7 +386,10 @@ def test_a_template_that_asks_otherwise_than_it_trains_is_found(workspace, tmp_p
 
 def test_rows_whose_last_answer_is_not_learnt_are_not_compared(workspace, starter):
     context = replace(ROWS[1], messages=(*ROWS[1].messages[:3], replace(ROWS[1].messages[3], train=False)))
-    assert parity(finished_run(workspace, "one"), starter, starter, [context], None)["rows"] == 0
+    run = finished_run(workspace, "one")
+    told = parity(run, starter, starter, [context], None)
+    assert (told["rows"], told["same"]) == (0, None)
+    assert parity(run, starter, starter, [], PROMPT)["same"] is False
 
 
 # --- words

@@ -25,6 +25,8 @@ def parity(
 ) -> dict[str, Any]:
     """Return whether the prompts of training rows are, under the prompt of this evaluation, what the run was trained behind.
 
+    `same` is None where there was no row to compare and nothing else tells of a difference.
+
     Args:
         tuned: the tokenizer that lies with the tuned model; `base` is that of the base model.
         conversations: some rows of the training data, without the run's system prompt.
@@ -47,8 +49,9 @@ def parity(
     # A base model without a template was given one before the training.
     template_same = tuned.template == base.template or base.template_source == "none"
     system_same = (trained_text or "") == (prompt_text or "")
+    same = differs is None and template_same and (compared > 0 or system_same)
     return {
-        "same": differs is None and template_same and (compared > 0 or system_same),
+        "same": same if compared or not same else None,
         "rows": compared,
         "differs_at": differs,
         "template_same": template_same,
