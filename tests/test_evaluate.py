@@ -3,18 +3,13 @@
 import json
 
 import pytest
-import torch
 
 from core.data.pinned import pinned
 from core.data.registry import Registry
 from core.errors import DataError, RunError, SettingsError
 from core.evaluate import scores, worker
-from core.evaluate.asking import Asked
 from core.evaluate.prepare import prepare
-from core.models.load import load_both
 from core.prompts.store import SystemPrompt
-from core.records import Message
-from core.render.tokenizer import ChatTokenizer
 from core.runs import events, process, supervisor
 from core.runs.directory import Run
 from core.workspace import Workspace
@@ -214,40 +209,6 @@ def test_a_checkpoint_of_an_unfinished_run_can_be_evaluated(workspace, base, ada
     assert scores.read(run)[-1]["adapter"] == "checkpoints/step-000010"
 
 
-def test_batches_hold_every_question_once_longest_first_and_within_their_limits():
-    from core.evaluate.generate import batches
-
-    lengths = [5, 90, 40, 7, 60, 8, 95, 6]
-    made = list(batches(lengths, new_tokens=10, context=100, tokens=200, rows=3))
-    assert sorted(index for batch in made for index in batch) == list(range(8))
-    flat = [lengths[index] for batch in made for index in batch]
-    assert flat == sorted(lengths, reverse=True)
-    assert made[0] == [6]  # 95 + 10 is past the context: alone
-    for batch in made:
-        width = max(lengths[index] for index in batch) + 10
-        assert len(batch) == 1 or (len(batch) <= 3 and len(batch) * width <= 200)
-    assert list(batches([], new_tokens=1, context=1, tokens=1, rows=1)) == []
-
-
-def test_a_models_own_sampling_defaults_do_not_reach_greedy_answers(base):
-    from core.evaluate.generate import answer
-    from core.models.load import forget_defaults, load_base
-
-    model, tokenizer = load_base(base), ChatTokenizer.load(base)
-    assert model.generation_config.temperature == 1.5
-    forget_defaults(model)
-    prompt = tokenizer.prompt_ids([Message("user", "Hi")])
-    assert len({answer(model, tokenizer, [prompt] * 4, 12)[row] for row in range(4)}) == 1
-
-
-def test_an_answer_ends_at_its_stop_token(base):
-    from core.evaluate.generate import until_stop
-
-    tokenizer = ChatTokenizer.load(base)
-    ids = tokenizer._tokenizer.encode("你好<|im_end|>more<|endoftext|>", add_special_tokens=False).ids
-    assert until_stop(tokenizer, ids) == "你好"
-
-
 def test_a_half_written_answer_waits_for_the_next_read(tmp_path):
     assert scores.answers(tmp_path) == ([], 0)
     file = tmp_path / "answers.jsonl"
@@ -272,21 +233,3 @@ def test_a_question_is_asked_with_the_tools_of_its_row(workspace):
     config = {"data": [pinned(entry)], "limit": None, "prompt": {"text": ""}}
     (question,), _ = worker._questions(workspace, config, Rendered())
     assert bytes(question.prompt).decode() == tools
-
-
-def test_questions_that_are_too_many_for_the_memory_are_asked_in_smaller_batches(base, adapter):
-    loaded, told = load_both(base, adapter), []
-    asked = Asked(loaded, ChatTokenizer.load(adapter), 0, 5, told.append)
-    prompts = [[10 + number] * 4 for number in range(9)]
-    expected = list(asked.both(prompts))
-
-    def refuse(_, inputs):
-        if inputs[0].shape[0] > 2 or 12 in inputs[0]:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    loaded.model.get_input_embeddings().register_forward_pre_hook(refuse)
-    found = list(asked.both(prompts))
-    assert found == [("", "") if number == 2 else answers for number, answers in enumerate(expected)]
-    assert [each.code for each in told] == [*["evaluate.smaller_batches"] * 3, "evaluate.no_memory"]
-    assert told[0].values == {"before": 9, "now": 4}
-    assert asked.unanswered == 1

@@ -58,6 +58,8 @@ HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "dataset
 MAY_USE = {  # heavy third parties that a module, or a package, may import
     "app": {"gradio", "fastapi", "pandas"},
     "core.models.load": {"torch", "transformers", "peft"},
+    "core.models.folding": {"torch", "peft"},
+    "core.models.voice": {"torch"},
     "core.models.grow": {"torch", "transformers"},
     "core.models.out_of_memory": {"torch"},
     "core.models.virtual_tokens": {"torch", "transformers", "peft"},
@@ -78,6 +80,9 @@ MAY_USE = {  # heavy third parties that a module, or a package, may import
     "core.train.checkpoint": {"torch"},
     "core.train.state": {"torch"},
     "core.evaluate.generate": {"torch", "transformers", "peft"},
+    "core.evaluate.choosing": {"torch"},
+    "core.evaluate.stepping": {"torch", "transformers"},
+    "core.evaluate.perplexity": {"torch", "transformers"},
     "core.evaluate.worker": {"torch", "transformers", "peft"},
     "core.chat.worker": {"torch", "transformers", "peft"},
     "core.chat.model": {"torch", "transformers", "peft"},

@@ -1,20 +1,24 @@
 """Load a base model, and what a training made of it. Safetensors only, no code from the model's folder."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
+from torch import nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
+from core.models.folding import Folded, foldable
 from core.models.grow import grow
-from core.models.virtual_tokens import load_virtual_tokens
+from core.models.virtual_tokens import VirtualTokens, load_virtual_tokens
+from core.models.voice import Loud, Placed, Swapped, Voice, place
 
 logging.disable_progress_bar()
+BASE = "base"  # the name under which the untouched model speaks
 
 
 def pick_device() -> str:
@@ -70,6 +74,52 @@ def load_adapter(base: PreTrainedModel, adapter: Path) -> PeftModel:
     return PeftModel.from_pretrained(base, adapter, is_trainable=False, use_safetensors=True)
 
 
+class Many:
+    """A base model and any number of tuned ones in one load of its weights; each answers as it would alone.
+
+    `model` answers as "base", inside `with speaking_as(who)` as `who`. What is LoRA's is folded in where that can be done
+    exactly enough (`core.models.folding`).
+    """
+
+    def __init__(self, model: PreTrainedModel, voices: Mapping[str, Voice]) -> None:
+        self.model = model
+        self._voices = {BASE: Voice(), **voices}
+        self._who = BASE
+        self._now = ExitStack()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Who can speak, the base first."""
+        return tuple(self._voices)
+
+    def virtual_tokens(self, who: str) -> int:
+        """Return how many tokens of the context learnt ones take."""
+        return self._voices[who].virtual_tokens
+
+    @contextmanager
+    def speaking_as(self, who: str) -> Iterator[None]:
+        """Let `model` answer as `who`, and afterwards as whoever it was before."""
+        before = self._who
+        self.speak_as(who)
+        try:
+            yield
+        finally:
+            self.speak_as(before)
+
+    def speak_as(self, who: str) -> None:
+        """Let `model` answer as `who` from now on."""
+        if who == self._who:
+            return
+        voice = self._voices[who]
+        self._who = BASE  # and so it stays where memory runs out below
+        self._now.close()
+        with ExitStack() as parts:
+            for part in voice.parts:
+                parts.enter_context(part)
+            self._now = parts.pop_all()
+        self._who = who
+
+
 @dataclass(frozen=True)
 class BaseAndTuned:
     """Two models in one load of weights: `model` answers as the tuned one, and inside `with as_base()` as the base.
@@ -78,51 +128,61 @@ class BaseAndTuned:
     """
 
     model: PreTrainedModel
-    as_base: Callable[[], AbstractContextManager[Any]]
+    as_base: Callable[[], AbstractContextManager[None]]
     virtual_tokens: int = 0
 
 
-def load_both(folder: Path, tuned: Path, *, bits: int = 16) -> BaseAndTuned:
-    """Load a base model and what a training made of it, an adapter or a whole model, for answering.
+def load_many(folder: Path, tuned: Mapping[str, Path], *, bits: int = 16) -> Many:
+    """Load a base model and what trainings made of it, adapters or whole models of any kind, for answering.
+
+    Where one of them has learnt new tokens, the base and all others get rows for them as well, which no greedy answer ever
+    uses: a new row is the mean of the others, and so is its logit.
 
     Args:
         folder: of the base model.
-        tuned: what was saved.
+        tuned: what was saved, by the name it speaks under; "base" is taken.
         bits: of the base's weights, as in `load_base`.
     """
     model = load_base(folder, bits=bits).eval()
-    if (tuned / "adapter_config.json").is_file():
-        adapter = load_adapter(model, tuned).eval()
-        return BaseAndTuned(model, adapter.disable_adapter, getattr(adapter, "count", 0))
-    grow(model, tuned)
-    return BaseAndTuned(model, _swapping(model, tuned))
+    for saved in tuned.values():
+        grow(model, saved)
+    return Many(model, {who: _voice(model, saved) for who, saved in tuned.items()})
 
 
-def _swapping(model: PreTrainedModel, tuned: Path) -> Callable[[], AbstractContextManager[Any]]:
-    """Give a base model the weights of a whole tuned one; return what brings its own back for as long as it is entered.
+def load_both(folder: Path, tuned: Path, *, bits: int = 16) -> BaseAndTuned:
+    """Load a base model and one thing that a training made of it, as `load_many` does."""
+    many = load_many(folder, {"tuned": tuned}, bits=bits)
+    many.speak_as("tuned")
+    return BaseAndTuned(many.model, lambda: many.speaking_as(BASE), many.virtual_tokens("tuned"))
 
-    Only the weights that differ are held twice; while this runs, all are.
-    """
+
+def _voice(model: PreTrainedModel, tuned: Path) -> Voice:
+    if not (tuned / "adapter_config.json").is_file():
+        return Voice((Swapped(_differing(model, tuned)),))
+    before = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()]
+    adapter = load_adapter(model, tuned).eval()
+    if isinstance(adapter, VirtualTokens):
+        adapter.speak(False)
+        return Voice((Loud(adapter),), adapter.count)
+    changed = [(parent, name, plain) for parent, name, plain in before if getattr(parent, name) is not plain]
+    adapted = [(parent, name, getattr(parent, name)) for parent, name, _ in changed]
+    place(changed)
+    del model.peft_config  # which PEFT leaves behind; it would warn that the next adapter is a second one
+    folded = foldable(model, [layer for *_, layer in adapted])
+    inside = set(folded)
+    placed = [each for each in adapted if each[2] not in inside]
+    return Voice((Folded(folded), Placed(placed, changed)))
+
+
+def _differing(model: PreTrainedModel, tuned: Path) -> list[tuple[nn.Parameter, torch.Tensor]]:
+    """Return the weights of a base that a whole tuned model has others for, with those; while they are read, all are held."""
     own = dict(model.named_parameters())
     dtype = str(model.dtype).removeprefix("torch.")
     loaded = load_base(tuned, dtype=dtype, device="cpu").named_parameters()
-    spare = {name: weight.data for name, weight in loaded if not torch.equal(weight.data, own[name].data.cpu())}
-    spare = {name: weight.to(model.device) for name, weight in spare.items()}
-
-    def swap() -> None:
-        for name in spare:
-            own[name].data, spare[name] = spare[name], own[name].data
-
-    @contextmanager
-    def as_base() -> Iterator[None]:
-        swap()
-        try:
-            yield
-        finally:
-            swap()
-
-    swap()
-    return as_base
+    changed = [
+        (own[name], weight.data) for name, weight in loaded if not torch.equal(weight.data, own[name].data.cpu())
+    ]
+    return [(weight, other.to(model.device)) for weight, other in changed]
 
 
 def forget_defaults(model: PreTrainedModel) -> None:

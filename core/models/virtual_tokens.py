@@ -30,6 +30,10 @@ class VirtualTokens(PeftModelForCausalLM):
         decoder.register_forward_pre_hook(self._put_before, with_kwargs=True)
         decoder.register_forward_hook(self._take_away)
 
+    def speak(self, loud: bool) -> None:
+        """Put the learnt tokens before every text from now on, or leave the base as it is."""
+        self._adapters_disabled = not loud
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.base_model(*args, **kwargs)
 
