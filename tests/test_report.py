@@ -20,12 +20,12 @@ from core.evaluate.in_words import (
     signed,
     votes_words,
 )
-from core.evaluate.report import write_report
+from core.evaluate.report import FIGURES, write_report
 from core.evaluate.report.pictures import axis, interval
 from core.evaluate.rows import rows
 from core.runs.directory import Run
 from core.wording import words
-from core.workspace import Workspace
+from core.workspace import PROJECT, Workspace
 from tests.finished_runs import finished_run
 from tests.scored import Told, write_evaluation
 
@@ -320,6 +320,14 @@ def test_votes_stand_in_the_report_as_they_are_now(job, score, tmp_path):
 def test_half_of_a_surrogate_pair_does_not_stop_the_report(job, score, tmp_path):
     broken = {**score, "prompt": {**score["prompt"], "text": json.loads('"half \\ud83d"')}}
     assert "half ?" in write_report(job, broken, EN, tmp_path / "half.html").read_text(encoding="utf-8")
+
+
+def test_every_colour_of_the_figures_is_defined_by_the_report_and_by_the_page():
+    used = set(re.findall(r"var\((--[a-z-]+)\)", FIGURES.read_text(encoding="utf-8"))) - {"--c", "--share"}
+    assert len(used) > 5
+    for file in (FIGURES.with_name("style.css"), PROJECT / "app/style.css"):  # each once for light and once for dark
+        defined = file.read_text(encoding="utf-8")
+        assert [name for name in used if len(re.findall(rf"[ ;]{name}: ", defined)) != 2] == [], file
 
 
 def test_an_axis_has_round_ends_and_holds_0():

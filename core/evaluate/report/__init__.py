@@ -20,8 +20,8 @@ from core.runs.directory import read_config
 from core.wording import Translator
 
 PROBES: tuple[Literal["identity", "kept"], ...] = ("identity", "kept")  # those that have answers
+FIGURES = Path(__file__).parent / "figures.css"  # of what a report holds; the page shows the same parts
 _STYLE = Path(__file__).parent / "style.css"
-FIGURES = _STYLE  # TODO split
 # No script and nothing from elsewhere, whatever an answer holds: a second lock besides the escaping.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -53,12 +53,13 @@ def report(score: Mapping[str, Any], found: Sequence[Row], config: Mapping[str, 
     parts = {name: inside for name, inside in parts.items() if inside}
     links = "".join(f'<li><a href="#{name}">{shown(t(f"report.{name}"))}</a></li>' for name in parts)
     body = "".join(section(t(f"report.{name}"), inside, id=name) for name, inside in parts.items())
+    style = "".join(file.read_text(encoding="utf-8") for file in (_STYLE, FIGURES))
     about = t("report.about", created=_when(score["created"]), job=score["job"])
     return (
         f'<!doctype html><html lang="{t("language.code")}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{shown(title)}</title>'
-        f"<style>{_STYLE.read_text(encoding='utf-8')}</style></head><body><main>"
+        f"<style>{style}</style></head><body><main>"
         f"<header><h1>{shown(title)}</h1>{paragraph(about, 'soft')}<nav><ul>{links}</ul></nav></header>"
         f"{verdicts(score, t)}{body}<footer>{paragraph(t('report.made'))}</footer></main></body></html>\n"
     )
