@@ -172,9 +172,9 @@ def test_the_verdict_goes_by_the_answers_and_prose_tips_the_scale(wrong, perplex
 
 
 def test_a_whole_ability_that_is_lost_is_not_kept_whatever_the_share():
-    rights = [item.tag != "idiom" for item in ITEMS]
+    rights = [item.tag != "sum" for item in ITEMS]  # 114 of 118 are 96.6 %
     found = told({"base": count(len(ITEMS)), "tuned": rights}, ability=ITEMS)["who"]["tuned"]
-    assert found["abilities_lost"] == ["idiom"]
+    assert found["abilities_lost"] == ["sum"]
     assert found["verdict"] == "slightly"
 
 
