@@ -169,7 +169,7 @@ def test_a_set_without_rows_has_no_statistics():
 
 def test_bleu_takes_chinese_apart_by_characters_and_says_so():
     assert score("bleu", ["我是小助手"], ["我是大助手"]) > 0
-    assert "tok:zh" in signatures(["我是谁"], ["我是谁"])["bleu"]
+    assert "eff:yes|tok:zh" in signatures(["我是谁"], ["我是谁"])["bleu"]
     assert "tok:13a" in signatures(["who am I"], ["who am I"])["bleu"]
     assert "nc:6|nw:0" in signatures([], [])["chrf"]
 

@@ -54,5 +54,11 @@ def test_one_label_is_said_or_none(answer, label):
     assert said_label(answer, ["positive", "negative", "very positive"]) == label
 
 
+def test_the_longest_label_that_fits_is_said():
+    for labels in (["spam", "spam mail"], ["spam mail", "spam"]):
+        assert said_label("Spam mail!", labels) == said_label("This is spam mail.", labels) == "spam mail"
+        assert said_label("This is spam.", labels) == "spam"
+
+
 def test_long_answers_and_labels_are_compared_in_time():
     assert said_label("的" * 10_000, ["哈" * 10_000, "的" * 9_000 + "哈"]) is None

@@ -12,7 +12,8 @@ from core.evaluate.metrics import Check, cut, grade
 from core.evaluate.metrics.compat import bleu4, rouge_l, rouge_n, words
 
 NAMES = ("compat_rouge1", "compat_rouge2", "compat_rougeL", "compat_bleu4")
-ODD = ["", " ", "\n", "!", "。", "。。。……", "a", "好", "Ok", "👍", "👍🏽🎉", "a\n\n\nb", "......abc", "…………等等……好",
+ODD = ["", " ", "\n", "!", "。", "。。。……", "a", "好", "Ok", "👍", "👍🏽🎉", "a\n\n\nb", "......abc", "......\nabc",
+       "好……\nabc", "他说：“好？”\n，是", "…………等等……好",
        " lead", "x。\n", "\r\n", "第一。\n\n第二！“引用。”然后", "AT&T C++ T恤 3D打印 IC卡 iPhone15",
        "你好。世界？“好！”他说", "مرحبا بالعالم", "हिन्दी में", "1,234.5% of it", "\u3000全角　空格\u3000", "a b c。 d e f!",
        "Who are you? I am 小明!", "ＡＢＣ１２３"]  # fmt: skip

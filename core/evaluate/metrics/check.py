@@ -207,7 +207,4 @@ def _compiled(pattern: str) -> Any:
 def _are_labels(labels: Sequence[str], rows: int, most: int) -> bool:
     """Say whether a set's different answers are so few and so short that they are labels."""
     few = 2 <= len(labels) <= most and _ROWS_A_LABEL * len(labels) <= rows
-    return few and all(
-        len(label) <= _LABEL_LETTERS and len(label.split()) <= _LABEL_WORDS and label[-1] not in ".!?。！？"
-        for label in labels
-    )
+    return few and all(len(label) <= _LABEL_LETTERS and len(label.split()) <= _LABEL_WORDS for label in labels)

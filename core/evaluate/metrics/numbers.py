@@ -28,9 +28,7 @@ class Number:
 
     def same(self, other: "Number") -> bool:
         """Say whether two numbers are one: 0.5, .50 and 50 % are, and so are 50 and 50 %, where the unit was left out."""
-        if self.value == other.value:
-            return True
-        return self.percent != other.percent and self._whole() == other._whole()
+        return self.value == other.value or self._whole() == other._whole()
 
     def _whole(self) -> Decimal:
         return self.value.scaleb(-2, _EXACT) if self.percent else self.value
