@@ -9,7 +9,7 @@ import pytest
 from core.data.identity_sets import identity_sets
 from core.data.registry import Registry
 from core.diagnose.finding import Finding
-from core.diagnose.rules import RULES, diagnose
+from core.diagnose.rules import ASKED_OTHERWISE, RULES, diagnose
 from core.evaluate.answers import Answer
 from core.evaluate.items import Item
 from core.evaluate.rows import Row
@@ -75,7 +75,13 @@ def kept(verdict: str = "kept", share: float = 98.0, lost: tuple[str, ...] = ())
     """The summary of the probe of kept abilities."""
     share_kept = {"value": share, "low": share - 4, "high": share + 4}
     told = {"n": 90, "right": 80, "kept": share_kept, "lost": 8, "gained": 2, "abilities_lost": list(lost)}
-    return {"n": 100, "who": {"base": {"n": 90, "right": 84}, "tuned": {**told, "verdict": verdict}}}
+    by_ability = {
+        "sum": {"n": 4, "base": 4, "tuned": 3},
+        "day": {"n": 4, "base": 4, "tuned": 1},
+        "colour": {"n": 4, "base": 3, "tuned": 4},
+    }
+    who = {"base": {"n": 90, "right": 84}, "tuned": {**told, "verdict": verdict}}
+    return {"n": 100, "who": who, "by_ability": by_ability}
 
 
 def healthy_sets() -> dict[str, Any]:
@@ -369,7 +375,7 @@ def test_what_a_finding_changes_are_settings_that_can_be_trained(workspace, code
 def test_every_claim_that_has_words_is_tried_here_or_below():
     told = {key.split(".")[1] for key in table("en") if key.startswith("diagnosis.") and key.endswith(".claim")}
     assert told == {each.values[0] for each in CASES} | {"sets_contradict", "contradictions", "other_identity"}
-    assert len(told) >= len(RULES)
+    assert len(told) >= len(ASKED_OTHERWISE) + len(RULES)
 
 
 def only(findings: list[Finding], code: str) -> Finding:
@@ -415,6 +421,10 @@ def test_what_was_forgotten_is_shown_again_in_a_fifth_of_the_rows(workspace):
     found = only(case(workspace, **FORGETS, **ONLY_DESK), "forgot")
     assert found.changes == {"data.train": ["desk", "general"], "data.weights": {"general": 0.14}}  # 322 / 4 of 570
     assert found.values["abilities"] == ["ability.sum", "ability.capital"]
+    unclear = only(
+        case(workspace, **probes(kept=kept("lost", 70.0)), **ONLY_DESK), "forgot"
+    )  # no single ability is sure
+    assert unclear.values["abilities"] == ["ability.day", "ability.sum"]
 
 
 def test_an_identity_that_hangs_on_a_prompt_is_trained_without_one(workspace):
@@ -452,7 +462,7 @@ def test_sets_that_answer_fewer_than_one_question_in_twenty_differently_do_not_c
     wrong = sets(desk_test=asked(0.0, 40.0, rougeL=(20.0, 25.0)))
     assert not case(workspace, train=("first", "other5"), **wrong)
     found = only(case(workspace, train=("first", "other6"), **wrong), "sets_contradict")
-    assert (found.values["count"], found.values["question"]) == (6, "question 0")
+    assert (found.values["count"], found.values["question"]) == (6, "Question 0?")
 
 
 def test_rows_that_contradict_each_other_are_told_when_answers_are_wrong(workspace):
@@ -491,6 +501,11 @@ def test_a_test_set_that_was_chosen_later_is_compared_with_what_was_learnt(works
     found = only(case(workspace, **sets(new11=asked(0.0, 99.0, n=100))), "leaked")
     assert (found.values["rows"], found.values["set"], found.values["n"]) == (11, "identity_lumen", 100)
     assert found.changes == {"data.test": ["desk_test", "general_test"]}
+
+
+def test_a_run_that_was_asked_otherwise_than_it_was_trained_is_told_nothing_else(workspace):
+    other = {"prompt": {"name": "assistant", "same_as_trained": False}}
+    assert [each.code for each in case(workspace, steps=18, **other, **desk(2.0))] == ["other_prompt"]
 
 
 def test_what_makes_a_run_useless_comes_before_what_makes_it_worse(workspace):

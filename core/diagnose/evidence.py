@@ -144,6 +144,12 @@ class Evidence:
         return self._probe("kept").get("who", {}).get(TUNED, {})
 
     @property
+    def by_ability(self) -> Mapping[str, Mapping[str, int]]:
+        """Questions, and right answers of each contestant, of each ability."""
+        found: Mapping[str, Mapping[str, int]] = self._probe("kept").get("by_ability", {})
+        return found
+
+    @property
     def parity(self) -> Mapping[str, Any]:
         return self._probe("parity")
 

@@ -1,5 +1,6 @@
 """What the model could do before and cannot do now, and the replay that keeps it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from core.data.mix import ENOUGH_GENERAL, LEAST_GENERAL, MOST_OVERSAMPLED, Part, advice
@@ -7,9 +8,11 @@ from core.data.registry import Registry
 from core.diagnose.evidence import Evidence
 from core.diagnose.finding import Finding, Severity
 from core.diagnose.learning import rounded
+from core.evaluate.contestants import BASE, TUNED
 
 REPLAY = "general"  # the sample set
 SLOWER = 2  # times; chosen by us
+SHOWN = 3  # abilities
 
 
 def forgot(seen: Evidence) -> Finding | None:
@@ -25,13 +28,19 @@ def forgot(seen: Evidence) -> Finding | None:
         "lost": kept["lost"],
         "gained": kept["gained"],
         "n": kept["n"],
-        "abilities": [f"ability.{each}" for each in kept["abilities_lost"]] or ["diagnosis.several"],
+        "abilities": [f"ability.{each}" for each in kept["abilities_lost"] or _worst(seen.by_ability)],
         "share": 100 * share,
     }
     if share < LEAST_GENERAL:
         return Finding("forgot", severity, values, _replay(seen, general))
     rate = rounded(seen.settings.optim.learning_rate / SLOWER)
     return Finding("forgot_in_spite", severity, values, {"optim.learning_rate": rate})
+
+
+def _worst(by_ability: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return the abilities that lost most."""
+    lost = {name: told[BASE] - told[TUNED] for name, told in by_ability.items()}
+    return sorted((name for name in lost if lost[name] > 0), key=lambda name: -lost[name])[:SHOWN]
 
 
 def _replay(seen: Evidence, general: list[Part]) -> dict[str, Any]:

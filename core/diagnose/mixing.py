@@ -20,7 +20,10 @@ CONTRARY, LEAST_CONTRARY = (
     5,
 )  # share of the smaller set, and questions; chosen by us: greetings have several answers
 MOST_WEIGHT = 100.0  # that the setting takes
-Answers = dict[tuple[tuple[str, str], ...], set[str]]  # the turns of a question -> how it is answered
+Asked = tuple[tuple[str, str], ...]  # the turns of a question, `plain`
+Answers = dict[
+    Asked, dict[str, tuple[str, str]]
+]  # how it is answered, `plain` -> question and answer as they are written
 
 
 def identity_seldom(seen: Evidence) -> Finding | None:
@@ -48,23 +51,24 @@ def sets_contradict(seen: Evidence) -> Finding | None:
     answers = {entry.name: _answers(entry) for entry in seen.learnt}
     found = []
     for first, second in combinations(answers, 2):
-        one, two = answers[first], answers[second]
-        contrary = [asked for asked in one.keys() & two.keys() if not one[asked] & two[asked]]
-        if len(contrary) >= max(LEAST_CONTRARY, CONTRARY * min(len(one), len(two))):
+        mine, theirs = answers[first], answers[second]
+        contrary = [asked for asked in mine.keys() & theirs.keys() if not mine[asked].keys() & theirs[asked].keys()]
+        if len(contrary) >= max(LEAST_CONTRARY, CONTRARY * min(len(mine), len(theirs))):
             found.append((contrary, first, second))
     if not found:
         return None
     contrary, first, second = max(found, key=lambda each: len(each[0]))
-    asked = min(contrary, key=lambda each: (len(each), each))
+    asked = min(contrary, key=lambda each: (len(each), len(each[-1][1]), each))
+    (question, one), (_, two) = (next(iter(answers[name][asked].values())) for name in (first, second))
     tests = seen.settings.data.test
     dropped = first if f"{second}_test" in tests and f"{first}_test" not in tests else second
     values = {
         "first": first,
         "second": second,
         "count": len(contrary),
-        "question": asked[-1][1],
-        "one": min(answers[first][asked]),
-        "two": min(answers[second][asked]),
+        "question": question,
+        "one": one,
+        "two": two,
         "dropped": dropped,
     }
     return Finding("sets_contradict", "error", values, _without(seen, dropped))
@@ -88,5 +92,5 @@ def _answers(entry: DatasetEntry) -> Answers:
     found: Answers = {}
     for row in rows:
         asked = tuple((each.role, plain(each.content)) for each in row.question)
-        found.setdefault(asked, set()).add(plain(row.answer))
+        found.setdefault(asked, {}).setdefault(plain(row.answer), (row.question[-1].content, row.answer))
     return found

@@ -16,9 +16,9 @@ from core.evaluate.rows import Row
 from core.runs.directory import Run
 from core.workspace import Workspace
 
-RULES: tuple[Callable[[Evidence], Finding | None], ...] = (
-    prompting.other_template,
-    prompting.other_prompt,
+Rule = Callable[[Evidence], Finding | None]
+ASKED_OTHERWISE: tuple[Rule, ...] = (prompting.other_template, prompting.other_prompt)  # then answers tell nothing else
+RULES: tuple[Rule, ...] = (
     learning.diverged,
     learning.few_steps,
     mixing.identity_seldom,
@@ -50,5 +50,9 @@ def diagnose(
     if rows is None:
         rows = read_rows.rows(run.path / "evaluations" / score["job"])
     seen = Evidence(workspace, run, score, rows)
-    found = [finding for rule in RULES if (finding := rule(seen)) is not None]
+    found = _fired(ASKED_OTHERWISE, seen) or _fired(RULES, seen)
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+
+
+def _fired(rules: Sequence[Rule], seen: Evidence) -> list[Finding]:
+    return [finding for rule in rules if (finding := rule(seen)) is not None]
