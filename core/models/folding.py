@@ -1,6 +1,8 @@
 """A LoRA adapter folded into the weights for as long as it speaks, which saves what PEFT does beside each product.
 
-Of small models that is most of the time: with 5.5M parameters on 2 cores, a batch of 64 took 2.2 times as long unfolded.
+With 5.5M parameters on one core, batches of 64 took 1.3 to 1.7 times as long unfolded, and folding took 20 to 70 ms; none of
+660 answers of the starter under random adapters differed.
+
 Only float32 weights are folded, where the result differs by rounding alone; 16-bit weights would be rounded again, and
 quantised ones cannot be added to. The base's own weights are kept aside and come back as the same bits.
 """
