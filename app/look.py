@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.build import BUILD
+from core.evaluate.report import FIGURES
 from core.wording import words
 
 STYLE = Path(__file__).parent / "style.css"
@@ -75,11 +76,13 @@ def theme() -> Any:
 
 
 def head(language: str) -> str:
-    """Return what goes into the head of a page: the scripts, told the page's language and their words."""
+    """Return what goes into the head of a page: the style of figures, and the scripts with the page's language and words."""
     scripts = "\n".join(each.read_text(encoding="utf-8") for each in SCRIPTS)
     t = words(language)
     told = {"lost": t("page.lost"), "lost_title": t("notice.error"), "interrupted": t("page.interrupted"),
             "updated": t("page.updated"), "reload": t("page.reload")}  # fmt: skip
     said = json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
     known = f"window.studioLanguage = {language!r}; window.studioBuild = {BUILD!r}; window.studioWords = {said};"
-    return f"<script>{known}\n{scripts}</script>"
+    # The figures of an evaluation look as in its report; nested, so that nothing else on the page does.
+    figures = f".evaluation {{ {FIGURES.read_text(encoding='utf-8')} }}"
+    return f"<style>{figures}</style><script>{known}\n{scripts}</script>"

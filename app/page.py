@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import standing
+from app.evaluate import findings
 from app.owner_guard import pages_of
 from app.pages import chat, data, evaluate, merge, runs, train
 from app.pages.run_panel import update
@@ -96,8 +97,7 @@ def _refreshing(studio: Studio, pages: dict[str, Any], t: Translator) -> dict[st
     return {
         "data": (lambda values: data.refresh(studio, sets, values, t), sets.stage.inputs, sets.refreshed),
         "train": (form.refresh, form.inputs, form.outputs),
-        "evaluate": (lambda values: evaluate.refresh(studio, asked, values, t), {asked.run},
-                     [asked.run, asked.tests, asked.prompt, asked.headline]),
+        "evaluate": (lambda values: evaluate.refresh(studio, asked, values, t), {asked.run}, evaluate.refreshed(asked)),
         "chat": (lambda values: chat.refresh(studio, talk, values, t), {talk.run}, [talk.run, *talk.state]),
         "merge": (lambda values: merge.refresh(studio, merged, values, t), {merged.run}, [merged.run, merged.proof]),
         "runs": (lambda values: runs.refresh(studio, listed, values, t), listed.inputs, listed.outputs),
@@ -128,6 +128,24 @@ def _wire_onward(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, 
 
     when(listed.run.show.click, show, {listed.chosen}, [tabs, *panel.outputs], notice, t, reads=True)
     _wire_again(studio, pages, tabs, notice, t)
+    _wire_advice(studio, pages, tabs, notice, t)
+
+
+def _wire_advice(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, t: Translator) -> None:
+    """Do what a finding of the diagnosis advises: fill the Train form, or that of the evaluation."""
+    form, page = pages["train"], pages["evaluate"]
+
+    def advised(values: Mapping[Any, Any], event: gr.EventData) -> dict[Any, Any]:
+        run, action, finding = evaluate.chosen_finding(studio, page, values, str(event.pick))
+        if action != "train":
+            return findings.filled(page, run, values, action, finding)
+        settings, minded = findings.next_run(studio, run, finding)
+        said = t("diagnosis.filled", name=run.name, action=finding.sentences(t)[2])
+        return {tabs: gr.Tabs(selected="train"), **form.fill(settings, said, minded)}
+
+    asked = {page.run, page.result.job, page.form.others}
+    outputs = [tabs, *form.filling.outputs, *findings.fields(page)]
+    when(page.result.findings.click, advised, asked, outputs, notice, t)
 
 
 def _wire_again(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, t: Translator) -> None:

@@ -1,84 +1,112 @@
-"""Evaluate: base and tuned on the same questions, the difference as the headline, then every answer, searchable."""
+"""Evaluate: did it work, how sure is that, what to do next; then every answer, searchable, and what to take along."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import jobs, turns, watching
-from app.controls import optional_number
+from app.evaluate import findings, form, reading, taking, verdicts, voting
+from app.evaluate.layout import EvaluatePage, lay_out
 from app.notices import done
-from app.parts import choice, empty, html, table, when
-from app.pulse import PULSED, pulse
+from app.parts import empty, when
+from app.pulse import PULSED
 from app.studio import Studio
-from core.evaluate import prepare as evaluation
-from core.evaluate.scores import answers, read
-from core.prompts.store import SystemPrompt
-from core.runs.directory import Run, read_config
+from core.diagnose.finding import Finding
+from core.diagnose.rules import diagnose
+from core.errors import RunError, problem
+from core.evaluate import scores, votes
+from core.evaluate.rows import rows
+from core.runs.directory import Run
 from core.wording import Translator
 
-METRICS = ("right", "exact", "bleu", "rouge1", "rouge2", "rougeL")
-TRAINED = ""  # the choice of the prompt that was trained
-_MOST_ANSWERS = 2000  # rows sent to the browser; chosen by us: the file has all of them
-
-
-@dataclass(frozen=True)
-class EvaluatePage:
-    run: Any
-    tests: Any
-    prompt: Any
-    prompt_note: Any
-    limit: Any
-    longest: Any
-    start: Any
-    stop: Any
-    job: Any
-    status: Any
-    progress: Any
-    ending: Any
-    headline: Any
-    answers: Any
-    notice: Any
-    seen: Any
-    pulse: Any
-
-    @property
-    def watched(self) -> list[Any]:
-        return [self.job, self.status, self.progress, self.ending, self.headline, self.answers, self.stop, self.seen]
-
-    @property
-    def form(self) -> list[Any]:
-        return [self.tests, self.prompt, self.prompt_note, self.start]
+__all__ = ["EvaluatePage", "build", "chosen_finding", "refresh"]
 
 
 def build(studio: Studio, t: Translator) -> EvaluatePage:
     """Lay out and wire the page."""
-    page = _lay_out(studio, t)
+    page = lay_out(studio.registry.names(), form.judges(studio, t), t)
+    _wire_form(studio, page, t)
+    _wire_result(studio, page, t)
+    _wire_reading(studio, page, t)
+    _wire_votes(studio, page, t)
+    return page
+
+
+def refresh(studio: Studio, page: EvaluatePage, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
+    """Return the updates of a tab that is shown: runs, test sets, prompts and judges as they are on disk now."""
+    part = page.form
+    chosen = watching.run_choices(studio, page.run, values)
+    hint = {} if watching.usable(studio) else {page.result.headline: empty(t("evaluate.no_runs"))}
+    return {
+        **chosen,
+        part.tests: gr.update(choices=studio.registry.names()),
+        part.prompt: gr.update(choices=form.prompts(studio, t)),
+        part.judge: gr.update(choices=[(t("evaluate.no_judge"), ""), *form.judges(studio, t)]),
+        **hint,
+    }
+
+
+def refreshed(page: EvaluatePage) -> list[Any]:
+    """Return what `refresh` updates."""
+    return [page.run, page.form.tests, page.form.prompt, page.form.judge, page.result.headline]
+
+
+def chosen_finding(
+    studio: Studio, page: EvaluatePage, values: Mapping[Any, Any], pick: str
+) -> tuple[Run, str, Finding]:
+    """Return the run, the action and the finding of a button in the diagnosis."""
+    run, job = _chosen(studio, page, values)
+    return (run, *findings.picked(run, _findings(studio, run, job), pick))
+
+
+def _wire_form(studio: Studio, page: EvaluatePage, t: Translator) -> None:
+    part = page.form
 
     def choose_run(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {**_form_for(studio, page, values, t), **_watch(studio, page, values, None, t)}
+        return {**form.for_run(studio, page, values, t), **_watch(studio, page, values, None, t)}
 
     def note(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {
-            page.prompt_note: _note(studio, values[page.run], values[page.prompt], t),
-            page.start: _ready(page, values, t),
-        }
+        told = form.note(studio, values[page.run], values[part.prompt], t)
+        return {part.prompt_note: told, part.start: form.ready(page, values, t)}
 
     def start(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        run = studio.run(values[page.run] or "")
-        job = evaluation.prepare(
-            studio.workspace,
-            run,
-            values[page.tests] or [],
-            prompt=_prompt(studio, values[page.prompt]),
-            max_new_tokens=_whole(values[page.longest], 64) or 0,
-            limit=_whole(values[page.limit], None),
-        )
+        job = form.prepared(studio, page, values)
         turns.submit(studio, job, "core.evaluate.worker")
         done(t("evaluate.started"), t("language.code"))
-        return _watch(studio, page, {**values, page.job: job.name}, None, t)
+        return _watch(studio, page, {**values, page.result.job: job.name}, None, t)
+
+    def pattern(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {
+            part.pattern: form.patterned(values[part.check], t),
+            part.rubric: gr.update(visible=bool(values[part.judge])),
+        }
+
+    shown = [part.tests, part.others, part.prompt_note, part.start]
+    when(
+        page.run.change,
+        choose_run,
+        {*page.looked_at, part.prompt, part.probes},
+        [*shown, *page.watched],
+        page.notice,
+        t,
+    )
+    when([part.prompt.change, part.tests.change, part.probes.change], note, {page.run, part.prompt, part.tests, part.probes},
+         [part.prompt_note, part.start], page.notice, t)  # fmt: skip
+    when(
+        [part.check.change, part.judge.change],
+        pattern,
+        {part.check, part.judge},
+        [part.pattern, part.rubric],
+        page.notice,
+        t,
+    )
+    when(part.start.click, start, {*part.asked, *page.looked_at}, page.watched, page.notice, t)
+
+
+def _wire_result(studio: Studio, page: EvaluatePage, t: Translator) -> None:
+    part = page.result
 
     def tick(values: Mapping[Any, Any]) -> Any:
         return _watch(studio, page, values, values[page.seen], t)
@@ -87,196 +115,140 @@ def build(studio: Studio, t: Translator) -> EvaluatePage:
         return _watch(studio, page, values, None, t, chosen=True)
 
     def stop(values: Mapping[Any, Any]) -> dict[Any, Any]:
-        run = studio.run(values[page.run] or "")
-        for job in run.jobs("evaluations"):
-            if job.name == values[page.job]:
-                turns.stop(studio, job)
-        return {page.stop: gr.update(interactive=False)}
+        _, job = _chosen(studio, page, values)
+        turns.stop(studio, job)
+        return {part.stop: gr.update(interactive=False)}
 
-    looked_at = {page.run, page.job, page.seen}
-    everything = {*looked_at, page.tests, page.prompt, page.limit, page.longest}
-    when(page.run.change, choose_run, {*looked_at, page.prompt}, [*page.form, *page.watched], page.notice, t)
-    when([page.prompt.change, page.tests.change], note, {page.run, page.prompt, page.tests}, page.form, page.notice, t)
-    when(page.start.click, start, everything, page.watched, page.notice, t)
-    when(page.stop.click, stop, {page.run, page.job}, [page.stop], page.notice, t)
-    when(page.job.input, choose_job, looked_at, page.watched, page.notice, t)
-    when(page.pulse.click, tick, looked_at, page.watched, page.notice, t, **PULSED)
-    return page
+    when(part.stop.click, stop, {page.run, part.job}, [part.stop], page.notice, t)
+    when(part.job.input, choose_job, page.looked_at, page.watched, page.notice, t)
+    when(page.pulse.click, tick, page.looked_at, page.watched, page.notice, t, **PULSED)
 
 
-def refresh(studio: Studio, page: EvaluatePage, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
-    """Return the updates of a tab that is shown: runs, test sets and prompts as they are on disk now."""
-    chosen = watching.run_choices(studio, page.run, values)
-    names = studio.registry.names()
-    prompts = [(t("evaluate.trained_prompt"), TRAINED), *((name, name) for name in studio.prompts.names())]
-    hint = {} if watching.usable(studio) else {page.headline: empty(t("evaluate.no_runs"))}
-    return {**chosen, page.tests: gr.update(choices=names), page.prompt: gr.update(choices=prompts), **hint}
+def _wire_reading(studio: Studio, page: EvaluatePage, t: Translator) -> None:
+    part = page.reading
+
+    def read(values: Mapping[Any, Any], by: int | None) -> dict[Any, Any]:
+        first = 0 if by is None else int(values[part.first] or 0) + by
+        return reading.updates(page, _job(studio, page, values), values, t, first)
+
+    def report(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {part.file: taking.report(*_finished(studio, page, values), t)}
+
+    def csv(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {part.file: taking.csv(*_chosen(studio, page, values), t)}
+
+    inputs, here = {page.run, page.result.job, part.first, *part.filters}, part.shown
+    changed = [part.view.input, part.source.input, part.who.input, part.words.submit, part.words.blur]
+    when(changed, lambda values: read(values, None), inputs, here, page.notice, t, reads=True)
+    when(part.back.click, lambda values: read(values, -reading.PAGE), inputs, here, page.notice, t, reads=True)
+    when(part.onward.click, lambda values: read(values, reading.PAGE), inputs, here, page.notice, t, reads=True)
+    asked = {page.run, page.result.job}
+    when(part.make_report.click, report, asked, [part.file], page.notice, t, show_progress="minimal", reads=True)
+    when(part.make_csv.click, csv, asked, [part.file], page.notice, t, show_progress="minimal", reads=True)
 
 
-def _lay_out(studio: Studio, t: Translator) -> EvaluatePage:
-    with gr.Row(elem_classes="work"):
-        with gr.Column(scale=4, min_width=300, elem_classes="card"):
-            run = choice([], label=t("evaluate.run"), info=t("evaluate.run_help"), elem_id="evaluate-run")
-            tests = choice(studio.registry.names(), multiselect=True, label=t("evaluate.tests"), value=[],
-                           info=t("evaluate.tests_help"), elem_id="evaluate-tests")  # fmt: skip
-            prompt = choice([(t("evaluate.trained_prompt"), TRAINED)], value=TRAINED, label=t("evaluate.prompt"),
-                            info=t("evaluate.prompt_help"), elem_id="evaluate-prompt")  # fmt: skip
-            prompt_note = html("evaluate-prompt-note")
-            with gr.Row(elem_classes="fields"):
-                longest = gr.Number(64, label=t("evaluate.longest"), info=t("evaluate.longest_help"), min_width=130,
-                                    elem_id="evaluate-longest")  # fmt: skip
-                limit = optional_number(t("evaluate.all"), None, label=t("evaluate.limit"), info=t("evaluate.limit_help"),
-                                        min_width=130, elem_id="evaluate-limit")  # fmt: skip
-            start = gr.Button(t("evaluate.choose_run"), variant="primary", interactive=False, elem_id="evaluate-start",
-                              size="lg")  # fmt: skip
-            notice = html("evaluate-notice")
-        with gr.Column(scale=7, min_width=340, elem_classes="card"):
-            job = choice([], label=t("evaluate.job"), elem_id="evaluate-job")
-            status, progress, ending = html("evaluate-status"), html("evaluate-progress"), html("evaluate-ending")
-            headline = html("headline", empty(t("evaluate.none")))
-            with gr.Row(elem_classes="actions"):
-                stop = gr.Button(t("evaluate.stop"), visible=False, elem_id="evaluate-stop", variant="stop")
-    with gr.Column(elem_classes="card"):
-        listed = gr.Dataframe(
-            headers=[t(f"answers.{name}") for name in ("set", "question", "expected", "base", "tuned", "right")],
-            value=[],
-            type="array",
-            datatype="str",
-            interactive=False,
-            wrap=True,
-            show_search="search",
-            max_height=480,
-            label=t("answers.title"),
-            elem_id="answers",
-            column_widths=["130px", "290px", "240px", "220px", "220px", "90px"],
-            buttons=[],
-        )
-    return EvaluatePage(run, tests, prompt, prompt_note, limit, longest, start, stop, job, status, progress, ending, headline,
-                        listed, notice, gr.State(None), pulse("evaluations"))  # fmt: skip
+def _wire_votes(studio: Studio, page: EvaluatePage, t: Translator) -> None:
+    part = page.votes
+    asked = {page.run, page.result.job, part.item}
+    for button, choice in ((part.left, "left"), (part.right, "right"), (part.tie, "tie"), (part.bad, "both_bad")):
+
+        def cast(values: Mapping[Any, Any], choice: Any = choice) -> dict[Any, Any]:
+            _, job = _chosen(studio, page, values)
+            voting.vote(job, values[part.item] or "", choice)
+            return voting.updates(page, job, t)
+
+        when(button.click, _one(cast), asked, part.shown, page.notice, t)
+
+    def undo(values: Mapping[Any, Any]) -> dict[Any, Any]:
+        _, job = _chosen(studio, page, values)
+        votes.undo(job)
+        return voting.updates(page, job, t)
+
+    when(part.undo.click, undo, asked, part.shown, page.notice, t)
 
 
-def _form_for(studio: Studio, page: EvaluatePage, values: Mapping[Any, Any], t: Translator) -> dict[Any, Any]:
-    name = values[page.run]
-    tests = studio.run(name).settings.data.test if name else []
-    known = studio.registry.names()
-    kept = [each for each in tests if each in known]
-    return {
-        page.tests: gr.update(choices=known, value=kept),
-        page.prompt_note: _note(studio, name, values[page.prompt], t),
-        page.start: _ready(page, {page.run: name, page.tests: kept}, t),
-    }
-
-
-def _ready(page: EvaluatePage, values: Mapping[Any, Any], t: Translator) -> dict[str, Any]:
-    missing = "choose_run" if not values[page.run] else "" if values[page.tests] else "choose_tests"
-    return gr.update(value=t(f"evaluate.{missing or 'start'}"), interactive=not missing)
-
-
-def _prompt(studio: Studio, name: str | None) -> SystemPrompt | None:
-    return studio.prompts.get(name) if name else None
-
-
-def _note(studio: Studio, run: str | None, name: str | None, t: Translator) -> str:
-    """Return under which prompt the questions are asked, plainly when it is not the trained one."""
-    if not run:
-        return ""
-    learnt = studio.run(run).config["prompt"]
-    if not name:
-        text = learnt["text"]
-        return f'<p class="note">{escape(t("prompt_note.trained", text=text) if text else t("prompt_note.trained_none"))}</p>'
-    text = studio.prompts.get(name).text
-    same = (text or "") == (learnt["text"] or "")
-    words = t("prompt_note.same") if same else t("prompt_note.other", trained=learnt["text"] or "–", chosen=text or "–")
-    return f'<p class="note {"" if same else "different"}">{escape(words)}</p>'
+def _one(function: Any) -> Any:
+    """Hide the defaults of a handler: Gradio would take each parameter for an input."""
+    return lambda values: function(values)
 
 
 def _watch(
     studio: Studio, page: EvaluatePage, values: Mapping[Any, Any], before: Any, t: Translator, chosen: bool = False
 ) -> Any:  # fmt: skip
+    part = page.result
     run = studio.run(values[page.run]) if values[page.run] else None
     same_run = before is not None and run is not None and before[0] == run.name
-    names, job = watching.shown_job(run, "evaluations", values[page.job], before if same_run else None, chosen)
+    names, job = watching.shown_job(run, "evaluations", values[part.job], before if same_run else None, chosen)
     seen = jobs.look(studio, job) if job else None
-    answered = (job / "answers.jsonl").stat().st_size if job and (job / "answers.jsonl").exists() else 0
-    state = watching.state_of(run, names, seen, answered)
+    state = watching.state_of(run, names, seen)
     if state == before:
         return gr.skip()
     if run is None or job is None or seen is None:
         hint = t("evaluate.none" if run else "evaluate.no_runs")
-        nothing = dict.fromkeys((page.status, page.progress, page.ending), "")
-        return {page.seen: state, page.job: gr.update(choices=[], value=None), page.headline: empty(hint), page.answers: [],
-                page.stop: gr.update(visible=False), **nothing}  # fmt: skip
+        nothing = dict.fromkeys(
+            (part.status, part.progress, part.ending, part.verdicts, part.findings, part.figures), ""
+        )
+        return {
+            page.seen: state,
+            part.job: gr.update(choices=[], value=None),
+            part.headline: empty(hint),
+            part.stop: gr.update(visible=False),
+            part.box: gr.update(visible=False),
+            **nothing,
+            **reading.updates(page, None, values, t),
+            **voting.updates(page, None, t),
+        }
+    score = scores.of(run, job)
+    same = same_run and before[1] == names  # the answers stay where they were turned to
     return {
         page.seen: state,
-        page.job: gr.update(choices=names, value=job.name),
-        page.status: jobs.status_line(seen, t),
-        page.progress: jobs.progress_bar(seen, t) if seen.status != "finished" else "",
-        page.ending: jobs.ending(seen, t) + _run_asked(job, t),
-        page.headline: _headline(run, job.name, t),
-        page.answers: _rows(answers(job)[0], t),
-        page.stop: gr.update(visible=seen.active, interactive=not (job / "stop").exists()),
+        part.job: gr.update(choices=names, value=job.name),
+        part.status: jobs.status_line(seen, t),
+        part.progress: jobs.progress_bar(seen, t) if seen.status != "finished" else "",
+        part.ending: jobs.ending(seen, t) + verdicts.asked_otherwise(job, t),
+        part.headline: verdicts.headline(score, t) if score else "",
+        part.verdicts: verdicts.cards(score, t) if score else "",
+        part.findings: _advice(studio, run, job, score, t) if score else "",
+        part.box: gr.update(visible=score is not None),
+        part.figures: verdicts.figures(job, score, t) if score else "",
+        part.stop: gr.update(visible=seen.active, interactive=not (job / "stop").exists()),
+        **reading.updates(page, job, values, t, int(values[page.reading.first] or 0) if same else 0),
+        **voting.updates(page, job if score else None, t),
     }
 
 
-def _run_asked(job: Any, t: Translator) -> str:
-    """Return, for a job that asked under another prompt than the trained one, that it did."""
-    prompt = read_config(job)["prompt"]
-    if prompt.get("same_as_trained", True):
-        return ""
-    return f'<p class="note different">{escape(t("prompt_note.was_other", chosen=prompt["text"] or "–"))}</p>'
+def _advice(studio: Studio, run: Run, job: Path, score: Mapping[str, Any], t: Translator) -> str:
+    asked = [each.get("saved", "") for each in score.get("who", ())]
+    return findings.shown(_findings(studio, run, job), asked, t)
 
 
-def _headline(run: Run, job: str, t: Translator) -> str:
-    score = next((each for each in read(run) if each["job"] == job), None)
-    if score is None:
-        return ""
-    headers = ["", t("chat.base"), t("chat.tuned"), t("evaluate.difference")]
-    parts = []
-    for name, values in score["datasets"].items():
-        rows = []
-        for metric in METRICS:
-            base, tuned = values["base"].get(metric), values["tuned"].get(metric)
-            if base is None or tuned is None:
-                continue
-            difference = tuned - base
-            side = "better" if difference > 0.05 else "worse" if difference < -0.05 else "same"
-            shown = f'<span class="difference {side}">{difference:+.1f}</span>'
-            rows.append([escape(t(f"metric.{metric}")), f"{base:.1f}", f"{tuned:.1f}", shown])
-        title = escape(t("evaluate.of", name=name, n=f"{values['n']:,}"))
-        parts.append(f"<section><h4>{title}</h4>{table(headers, rows, caption=name, numbers=(1, 2, 3))}</section>")
-    return f'<div class="scores" id="scores">{"".join(parts)}</div><p class="small">{escape(t("evaluate.reading"))}</p>'
+def _findings(studio: Studio, run: Run, job: Path) -> list[Finding]:
+    score = scores.of(run, job)
+    return diagnose(studio.workspace, run, score, rows(job)) if score else []
 
 
-def _rows(found: list[dict[str, Any]], t: Translator) -> list[list[str]]:
-    """Return the newest answers as table rows. The last column tells who was right, in words."""
-    newest = found[-_MOST_ANSWERS:]
-    return [[each["dataset"], _asked(each["question"]), str(each["expected"]), str(each["base"]), str(each["tuned"]),
-             t(f"answers.{_who(each)}")] for each in newest]  # fmt: skip
+def _job(studio: Studio, page: EvaluatePage, values: Mapping[Any, Any]) -> Path | None:
+    """Return the evaluation that is shown, None where there is none."""
+    run = studio.run(values[page.run]) if values[page.run] else None
+    return next((job for job in run.jobs("evaluations") if job.name == values[page.result.job]), None) if run else None
 
 
-def _asked(question: Any) -> str:
-    if isinstance(question, str):
-        return question
-    return "\n".join(str(each.get("content", each)) if isinstance(each, dict) else str(each) for each in question)
+def _chosen(studio: Studio, page: EvaluatePage, values: Mapping[Any, Any]) -> tuple[Run, Path]:
+    """Return the run and its evaluation that is shown.
+
+    Raises:
+        RunError: if none is, or it was deleted meanwhile.
+    """
+    job = _job(studio, page, values)
+    if job is None:
+        raise RunError(
+            problem("evaluate.no_evaluation", values[page.run] or "", name=values[page.result.job] or "-", known="-")
+        )
+    return studio.run(values[page.run]), job
 
 
-def _who(answer: Mapping[str, Any]) -> str:
-    match bool(answer["base_right"]), bool(answer["tuned_right"]):
-        case True, True:
-            return "both"
-        case False, True:
-            return "only_tuned"
-        case True, False:
-            return "only_base"
-        case _:
-            return "neither"
-
-
-def _whole(value: Any, default: int | None) -> int | None:
-    """Return a field's value as a whole number; what is not one becomes 0, which the checks refuse in words."""
-    if value is None or value == "":
-        return default
-    try:
-        return int(float(value)) if float(value).is_integer() else 0
-    except (ValueError, OverflowError):
-        return 0
+def _finished(studio: Studio, page: EvaluatePage, values: Mapping[Any, Any]) -> tuple[Run, Path]:
+    run, job = _chosen(studio, page, values)
+    if scores.of(run, job) is None:
+        raise RunError(problem("evaluate.not_finished", job.name))
+    return run, job

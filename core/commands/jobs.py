@@ -1,9 +1,9 @@
-"""`studio train`, `evaluate`, `chat` and `merge`: the four things that happen, each as a worker process."""
+"""`studio train`, `chat` and `merge`: things that happen, each as a worker process."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,7 @@ from core.commands.shared import (
     translator,
     work_through,
 )
-from core.evaluate import prepare as evaluation
 from core.merge import prepare as merging
-from core.prompts.store import PromptStore, SystemPrompt
 from core.records import Message
 from core.runs import directory, ending
 from core.train import resume as resuming
@@ -76,24 +74,6 @@ def resume(run: str, workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption
 
 
 @command
-def evaluate(
-    run: str,
-    workspace: WorkspaceOption = WORKSPACE,
-    dataset: Annotated[list[str] | None, typer.Option(help="May be repeated; default: the run's test sets.")] = None,
-    prompt: Annotated[str | None, typer.Option(help="Another system prompt than the trained one.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many questions of each set.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Ask base and tuned the same questions and compare."""
-    place = open_workspace(workspace)
-    found = directory.find(place, run)
-    chosen: SystemPrompt | None = PromptStore(place).get(prompt) if prompt else None
-    job = evaluation.prepare(place, found, dataset, prompt=chosen, limit=limit)
-    result = work_through(job, "core.evaluate.worker")
-    answer({"run": run, "evaluation": job.name, **result}, as_json, _scores(result))
-
-
-@command
 def chat(
     run: Annotated[str, typer.Argument(help="A run, or the path of a model.")],
     message: Annotated[str, typer.Option(help="What to say.")],
@@ -142,10 +122,3 @@ def merge(
     text = f"{result.get('folder', '')}  max logit diff {result.get('max_logit_diff', float('nan')):.2g}"
     answer({"run": run, **result}, as_json, text)
 
-
-def _scores(result: dict[str, Any]) -> str:
-    lines = [f"{'':<24}{'base':>8}{'tuned':>8}"]
-    for name, scores in result.get("datasets", {}).items():
-        for metric in ("right", "exact", "bleu", "rougeL"):
-            lines.append(f"{name[:16] + ' ' + metric:<24}{scores['base'][metric]:>8.1f}{scores['tuned'][metric]:>8.1f}")
-    return "\n".join(lines)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from core.cli import open_page
-from core.commands import data, jobs, models, plan, queue, runs
+from core.commands import data, evaluations, experiments, jobs, models, plan, queue, runs
 from core.commands.demo import run_demo, table
 from core.commands.shared import (
     WORKSPACE,
@@ -22,12 +22,14 @@ app = typer.Typer(no_args_is_help=False, add_completion=False, pretty_exceptions
 app.add_typer(data.app, name="data", help="Data sets: add, check, fix, split, look at, export …")
 app.add_typer(models.app, name="models", help="Models: list, show, get from the hub.")
 app.add_typer(runs.app, name="runs", help="Runs: list, compare, note, clean, bundle, delete …")
+app.add_typer(experiments.app, name="experiment", help="Experiments: compare ways, sweep settings.")
 app.add_typer(queue.app, name="queue", help="Queue: list, move, cancel what waits.")
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(jobs.train)
 app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(plan.plan)
 app.command("presets")(plan.list_presets)
 app.command("resume")(jobs.resume)
-app.command("evaluate")(jobs.evaluate)
+app.command("evaluate")(evaluations.evaluate)
+app.command("report")(evaluations.report)
 app.command("chat")(jobs.chat)
 app.command("merge")(jobs.merge)
 

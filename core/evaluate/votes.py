@@ -22,7 +22,7 @@ Choice = Literal["left", "right", "tie", "both_bad"]
 CHOICES: tuple[Choice, ...] = ("left", "right", "tie", "both_bad")
 METRICS = (
     "right",
-    "token_f1",
+    "f1",
     "rougeL",
 )  # the main one first; chosen by us: right or wrong, shared words, shared order
 

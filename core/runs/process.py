@@ -71,7 +71,7 @@ def _spins(module: str) -> dict[str, str]:
 
 
 def _further(module: str, job: Path) -> dict[str, str]:
-    """Return what one worker alone gets: augmentation and a judge the text generator, a training the keys of the trackers it chose."""
+    """Return what one worker alone gets: augmentation and a judge the text generator, a training its trackers' keys."""
     names: tuple[str, ...] = ()
     if module == "core.curate.worker" or (module == "core.evaluate.worker" and _asks_a_judge(job)):
         names = _GENERATOR

@@ -31,7 +31,13 @@ _KEPT: Mapping[str, Colour] = {"kept": "better", "slightly": "partly", "lost": "
 
 def verdicts(score: Mapping[str, Any], t: Translator) -> str:
     """Return a card for each data set and each probe."""
-    cards = [_task(score, name, t) for name in score["datasets"]]
+    cards = [*(_task(score, name, t) for name in score["datasets"]), *probe_cards(score, t)]
+    return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
+
+
+def probe_cards(score: Mapping[str, Any], t: Translator) -> list[str]:
+    """Return a card for each probe."""
+    cards = []
     probes = score.get("probes", {})
     if identity := probes.get("identity"):
         verdict = identity["who"][TUNED]["verdict"]
@@ -44,7 +50,7 @@ def verdicts(score: Mapping[str, Any], t: Translator) -> str:
     if parity := probes.get("parity"):
         mark = t(f"probe.parity.{'same' if parity['same'] else 'differs'}")
         cards.append(_card(t("probe.parity"), "better" if parity["same"] else "partly", mark, parity_words(parity, t)))
-    return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
+    return cards
 
 
 def opinions(score: Mapping[str, Any], t: Translator) -> str:
