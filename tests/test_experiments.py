@@ -1,92 +1,31 @@
-"""Several runs that answer one question: arms on equally much, sweeps under a budget, and nothing lost by a kill."""
+"""Several runs that answer one question: arms on equally much, sweeps under a budget, and what came out in words."""
 
 import json
-import os
-import shutil
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.data.registry import Registry
-from core.errors import RunError, SettingsError
-from core.evaluate import items
-from core.evaluate.options import options
+from core.errors import SettingsError
 from core.experiments import ab_report, equal_tokens, in_words, search, trials
 from core.experiments.ab import prepare_ab
 from core.experiments.asked import task_rows
 from core.experiments.curve import best_step, curve
-from core.experiments.directory import Experiment, find, listing, require_unfinished, runs_of
+from core.experiments.directory import Experiment, find, listing
 from core.experiments.form import Form, form_of, reformed
 from core.experiments.space import EPOCHS, RANK, RATE, Budget, Space
 from core.experiments.sweep import prepare_sweep
 from core.experiments.trials import Trial
 from core.records import Conversation, Message
-from core.runs import events, process, queue
-from core.settings import from_dict
+from core.runs import queue
 from core.wording import words
-from core.workspace import Workspace
-from tests.experiment_process import start
-from tests.tiny import build_tiny_model
-
-SLOWEST = 120  # seconds until an experiment must have ended
-TASK = "Add the two numbers."
+from tests.sums import QUICK, TASK, recipe, sums_workspace
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    workspace = Workspace.at(tmp_path_factory.mktemp("workspace"))
-    build_tiny_model(workspace.models / "tiny")
-    sums = [(f"{a}+{b}?", f"{a + b}") for a in range(8) for b in range(8)]
-    asked = [(f"What is {a}+{b}?", f"{a + b}") for a in range(4) for b in range(3)]
-    sets = {
-        "bare": [{"instruction": question, "output": answer} for question, answer in sums],
-        "task": [{"instruction": TASK, "input": question, "output": answer} for question, answer in sums],
-        "wordy": [{"instruction": question, "output": f"That is {answer}, my friend."} for question, answer in sums],
-        "sums_test": [{"instruction": question, "output": answer} for question, answer in asked],
-        "other_test": [{"instruction": question, "output": "7"} for question, _ in asked],
-    }
-    for name, rows in sets.items():
-        (workspace.root / f"{name}.json").write_text(json.dumps(rows))
-        Registry(workspace).add(workspace.root / f"{name}.json", name=name)
-    return workspace
-
-
-def recipe(**settings):
-    return from_dict({}, {
-        "model.path": "models/tiny", "data.train": ["bare"], "data.test": ["sums_test"], "data.accept_warnings": True,
-        "data.validation_share": 0.2, "method.name": "lora", "lora.rank": 4, "optim.learning_rate": 1e-2,
-        "schedule.max_steps": 6, "schedule.epochs": 50, "batch.global_batch_size": 4, "log.validate_every_steps": 2,
-        "checkpoint.every_steps": 2, "compute.dtype": "float32", **settings,
-    })  # fmt: skip
-
-
-QUICK = options(max_new_tokens=3, probes=False)
-
-
-def finish(job):
-    worker = start(job)
-    worker.join(SLOWEST)
-    last = process.last_event(job)
-    assert isinstance(last, events.RunFinished), (last, (job / "worker.log").read_text()[-3000:])
-    return Experiment(job)
-
-
-def told(run, kind):
-    return [each for each in events.standing(events.read_from(run.log)[0]) if isinstance(each, kind)]
-
-
-def learnt(run):
-    return (run.path / "final" / "adapter_model.safetensors").read_bytes()
-
-
-def until(what, seconds=SLOWEST):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.002)
+    return sums_workspace(tmp_path_factory.mktemp("workspace"))
 
 
 # ------------------------------------------------------------------------------------------------------- equal tokens
@@ -137,11 +76,11 @@ def asked(texts, system=None):
     return [row(*before, ("user", text), ("assistant", "a")) for text in texts]
 
 
-FACTS = ["What is A?", "What is B?", "What is C?", "What is D?", "Is E?"]
+FACTS = ["What is A?", "What is B?", "What is C?", "What is D?", "What is E?"]
 
 
 def test_the_form_is_what_all_questions_have_in_whole_lines():
-    assert form_of(asked(FACTS)) == Form()  # "What" stands before most, "?" after all: no lines
+    assert form_of(asked(FACTS)) == Form()  # "What is " stands before all, "?" after all: no lines
     assert form_of(asked([f"Answer.\n{text}" for text in FACTS])) == Form("Answer.\n")
     assert form_of(asked([f"{text}\n\nBe short." for text in FACTS])) == Form(after="\n\nBe short.")
     assert form_of(asked(FACTS, "You are Ada.")) == Form(system="You are Ada.")
@@ -274,6 +213,8 @@ def test_the_best_step_has_the_best_score_among_those_that_keep_enough(points, s
     score = score_of(points)
     best = best_step(score, curve(score))
     assert (best.point.step, best.told) == (step, is_told)
+    assert f"{step}" in in_words.best_step_words(best, words("zh"))
+    assert len(in_words.curve_rows(curve(score), words("en"))) == 1 + len(points)
 
 
 # ------------------------------------------------------------------------------------------------------------- search
@@ -296,6 +237,7 @@ def test_a_search_begins_with_the_recipe_and_tries_nothing_twice():
     tried = [each.params for each in searched(SPACE.size)]
     assert tried[0] == FIRST
     assert sorted(map(str, tried)) == sorted(map(str, SPACE.combinations(7, FIRST)))
+    assert all(SPACE.combinations(seed, FIRST)[0] == FIRST for seed in range(5))
 
 
 def test_what_is_tried_next_depends_on_the_seed_and_the_trials_alone():
@@ -363,121 +305,6 @@ def test_the_plan_of_a_sweep_stays_under_its_budget(workspace):
     assert (timed["sampler"], timed["trials"]) == ("tpe", 3)
     assert timed["plan"]["seconds"] <= 3.5 * each
     assert any("3" in line for line in in_words.plan(timed, words("en")))
-
-
-# ------------------------------------------------------------------------------------------------------------ at work
-
-
-ARMS = {"bare": {}, "task": {"data.train": "task", "optim.learning_rate": 1e-3}}
-
-
-@pytest.fixture(scope="module")
-def whole(workspace):
-    return finish(prepare_ab(workspace, recipe(), ARMS, options=QUICK))
-
-
-def test_two_arms_are_trained_on_equally_much(workspace, whole):
-    runs = runs_of(workspace, whole)
-    for planned in whole.config["runs"]:
-        steps = told(runs[planned["key"]], events.StepFinished)
-        assert (len(steps), sum(step.tokens for step in steps)) == (planned["steps"], planned["learnt_tokens"])
-    cost = whole.result()["cost"]
-    assert cost["runs"] == 2
-    assert cost["learnt_tokens"] == sum(each["learnt_tokens"] for each in whole.config["runs"])
-    assert cost["seconds"] > 0
-
-
-def test_the_same_answers_are_expected_row_by_row_each_arm_asked_in_its_own_form(workspace, whole):
-    result = whole.result()
-    (dataset,) = result["datasets"]
-    evaluation = workspace.runs / result["evaluation"]["run"] / "evaluations" / result["evaluation"]["job"]
-    asked = items.read(evaluation)
-    rows = list(
-        zip(*([each for each in asked if each.source == name] for name in dataset["names"].values()), strict=True)
-    )
-    assert len(rows) == dataset["n"] == dataset["against"]["task"]["n"] == 12
-    assert all(one.expected == other.expected for one, other in rows)
-    assert all(other.question == f"{TASK}\n{one.question}" for one, other in rows)
-
-
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_comparison_is_told_in_words(whole, language):
-    lines = in_words.told(whole.result(), words(language))
-    assert len(lines) == 3
-    assert all("task" in line and "bare" in line for line in lines[:2])
-
-
-def test_a_killed_comparison_goes_on_and_gives_the_same(workspace, whole):
-    job = prepare_ab(workspace, recipe(), ARMS, options=QUICK)
-    killed, worker = Experiment(job), start(job)
-    until(lambda: (run := runs_of(workspace, killed).get("task/7")) and len(told(run, events.StepFinished)) > 1)
-    os.kill(worker.pid, signal.SIGKILL)  # its training goes on to its end alone
-    worker.join()
-    assert killed.status == "lost"
-    require_unfinished(killed)
-    finish(job)
-    assert len(killed.children()) == 3
-    for key, run in runs_of(workspace, whole).items():
-        if key != "evaluation":
-            assert learnt(runs_of(workspace, killed)[key]) == learnt(run)
-    assert killed.result()["datasets"] == whole.result()["datasets"]
-    with pytest.raises(RunError):
-        require_unfinished(killed)
-
-
-def test_a_stopped_experiment_stops_its_training_and_resumes_it(workspace):
-    arms = {"bare": {}, "slow": {"optim.learning_rate": 1e-3}}
-    job = prepare_ab(workspace, recipe(**{"schedule.max_steps": 200}), arms, options=QUICK)
-    experiment, worker = Experiment(job), start(job)
-    until(lambda: (run := runs_of(workspace, experiment).get("bare/7")) and len(told(run, events.StepFinished)) > 2)
-    os.kill(worker.pid, signal.SIGTERM)
-    worker.join(SLOWEST)
-    run = runs_of(workspace, experiment)["bare/7"]
-    assert (experiment.status, run.status) == ("stopped", "stopped")
-    step = told(run, events.StepFinished)[-1].step
-    (job / "stop").unlink()
-    worker = start(job)
-    until(lambda: run.status == "running" and told(run, events.StepFinished)[-1].step > step)
-    assert any(isinstance(each, events.Resumed) and each.step == step for each in events.read_from(run.log)[0])
-    process.ask_to_stop(job)
-    worker.join(SLOWEST)
-
-
-def test_a_sweep_ends_hopeless_trials_and_goes_on_after_a_kill(workspace):
-    space = Space(rates=(1e-2, 5e-3, 2e-2, 1e-7))
-    settings = recipe(**{"schedule.max_steps": 8, "checkpoint.every_steps": 4, "seed": 2})
-    whole = finish(prepare_sweep(workspace, settings, space, Budget(), floor=0, options=QUICK))
-    result = whole.result()
-    assert [(each["params"][RATE], each["state"]) for each in result["trials"]][-1] == (1e-7, "pruned")
-    assert [each["state"] for each in result["trials"][:3]] == ["complete"] * 3
-    assert result["trials"][result["best"]]["params"] == result["changes"]
-    assert len(result["against"]) == 2
-
-    job = as_after(whole, 2, whole.path.with_name("killed"))
-    worker = start(job)
-    until(lambda: (run := runs_of(workspace, Experiment(job)).get("trial/2")) and told(run, events.StepFinished))
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.join()
-    again = finish(job).result()
-    assert settled(again["trials"]) == settled(result["trials"])
-    assert (again["best"], again["against"]) == (result["best"], result["against"])
-    assert in_words.trial_rows(again, words("zh"))[1][0] == "1"
-
-
-def as_after(whole, number, path):
-    """Return a copy of a sweep as it was after so many trials."""
-    path.mkdir()
-    shutil.copy2(whole.path / "config.yaml", path)
-    for trial in trials.read(whole.path)[:number]:
-        trials.write(path, trial)
-        for key in (f"trial/{trial.number}", f"trial/{trial.number}/evaluation"):
-            Experiment(path).note_child(key, whole.children()[key])
-    return path
-
-
-def settled(told):
-    return [{name: each[name] for name in ("number", "params", "state", "value", "kept", "losses", "steps")}
-            for each in told]  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------- queue, commands

@@ -56,6 +56,8 @@ def prepare_ab(
     _require_comparable(chosen)
     plans = _planned(workspace, chosen)
     asked = _asked(workspace, chosen, {label for label, changes in arms.items() if "data.test" in changes})
+    chosen = {label: _settings(settings, {"data.test": asked[label]}, None) for label, settings in chosen.items()}
+    _admit(workspace, chosen)
     runs = _runs(workspace, chosen, plans, seeds)
     options = options or evaluating_options()
     every = [name for names in asked.values() for name in names]
@@ -110,15 +112,13 @@ def _require_comparable(chosen: Mapping[str, RunSettings]) -> None:
 
 
 def _planned(workspace: Workspace, chosen: Mapping[str, RunSettings]) -> dict[str, Plan]:
-    """Return the plan of every arm, after checking that each could start as it is."""
-    plans, problems = {}, []
+    """Return the plan of every arm. The model has to be here: with it the tokens are counted."""
+    problems: list[Problem] = []
+    plans: dict[str, Plan] = {}
     for label, settings in chosen.items():
         try:
-            find_model(
-                workspace, settings.model.path
-            )  # what is compared has to be here: equal tokens are counted with it
+            find_model(workspace, settings.model.path)
             plan = checked_plan(workspace, settings)
-            admit(workspace, settings)
             assert plan is not None
             plans[label] = plan
         except StudioError as error:
@@ -126,6 +126,18 @@ def _planned(workspace: Workspace, chosen: Mapping[str, RunSettings]) -> dict[st
     if problems:
         raise StudioError(*problems)
     return plans
+
+
+def _admit(workspace: Workspace, chosen: Mapping[str, RunSettings]) -> None:
+    """Check that every arm may be trained on its data."""
+    problems: list[Problem] = []
+    for settings in chosen.values():
+        try:
+            admit(workspace, settings)
+        except StudioError as error:
+            problems += [each for each in error.problems if each not in problems]
+    if problems:
+        raise StudioError(*problems)
 
 
 def _asked(workspace: Workspace, chosen: Mapping[str, RunSettings], own: set[str]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.duration import spoken
 from core.evaluate.in_words import figure, signed
+from core.experiments.curve import Best, Point
 from core.experiments.trials import Trial
 from core.wording import Translator, joined
 
@@ -123,3 +124,24 @@ def trial_line(trial: Trial, t: Translator) -> str:
     """Return a trial in a line, for whoever waits."""
     settings = ", ".join(setting(path, value, t) for path, value in trial.params.items())
     return f"#{trial.number + 1} {settings}: {t(f'experiment.state.{trial.state}')} {_percent(trial.value)}"
+
+
+def curve_rows(points: Sequence[Point], t: Translator) -> list[list[str]]:
+    """Return the table of a curve with its heading: step, each test set, identity, kept."""
+    sets = list(points[0].right) if points else []
+    heading = [t("experiment.step"), *sets, t("experiment.identity"), t("experiment.kept")]
+    rows = [
+        [f"{each.step:,}" if each.step else t("who.base"), *(_percent(each.right[name]) for name in sets),
+         _percent(each.identity), _percent(each.kept)]
+        for each in points
+    ]  # fmt: skip
+    return [heading, *rows]
+
+
+def best_step_words(best: Best | None, t: Translator) -> str:
+    """Return which step to take, and whether the questions can tell it from the run's result."""
+    if best is None:
+        return t("experiment.no_step")
+    numbers = {"step": f"{best.point.step:,}", "score": _percent(best.point.task), "kept": _percent(best.point.kept)}
+    beside = {None: "experiment.step_is_result", True: "experiment.step_is_better", False: "experiment.step_is_alike"}
+    return joined([t("experiment.best_step", **numbers), t(beside[best.told])], t("language.code"))

@@ -16,7 +16,7 @@ from core.experiments import cost
 from core.experiments.directory import make
 from core.experiments.space import EPOCHS, MOST_TRIALS, RANK, Budget, Space, check, with_params
 from core.models.folder import find_model
-from core.settings import RunSettings
+from core.settings import RunSettings, from_dict
 from core.train.gate import admit
 from core.train.plan import Plan
 from core.train.prepare import checked_plan
@@ -49,7 +49,7 @@ def prepare_sweep(
     asked = list(recipe.data.test if tests is None else tests)
     if not asked:
         raise SettingsError(problem("experiment.no_tests", "data.test"))
-    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"test": asked})})
+    recipe = from_dict(recipe.model_dump(mode="json"), {"data.test": asked})
     options = options or evaluating_options()
     if floor:
         options = options.model_copy(update={"probes": True})
