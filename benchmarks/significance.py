@@ -146,7 +146,7 @@ def simulated(draws: int) -> dict[str, float]:
             cells.append((f"ratio_mixed {n} {old} to {new}", ratio_held, (n, old, new)))
         cells += [(f"bleu {n} {part}", bleu_held, (n,)) for part in range(4)]
         cells += [(f"equal_bleu {n} {same}", bleu_told, (n, same)) for same in CORRELATIONS]
-        cells += [(f"ratio {n} {kept}", kept, (n, 0.8, kept, 0.1)) for kept in (0.97, 0.9, 0.7)]
+        cells += [(f"ratio {n} {still}", kept, (n, 0.8, still, 0.1)) for still in (0.97, 0.9, 0.7)]
     cells.append(("power of needed", told_at_needed, ()))
     return {name: percent_of(draws, seed, once, *given) for seed, (name, once, given) in enumerate(cells)}
 
