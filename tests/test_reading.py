@@ -61,6 +61,15 @@ def test_a_second_answer_to_the_same_item_takes_the_place_of_the_first(job):
     assert rows(job)[0].text("base") == "y"
 
 
+def test_rows_that_were_read_before_are_read_again_once_more_is_there(job):
+    for count, key in enumerate("abc", 1):
+        answers.append(job, [Answer(key, "base", "x")])
+        assert len(rows(job)) == count
+    assert rows(job)[0].value("base", "right") is None
+    scores.write_grades(job, {"base": {"a": {"right": 100.0}}})
+    assert rows(job)[0].value("base", "right") == 100.0
+
+
 def test_right_answers_are_best_and_wrong_ones_that_share_least_are_worst():
     found = [row("near", right=(0, 0), overlap=70), row("right", right=(0, 100), overlap=20), row("far", right=(0, 0)),
              Row(item("unread"), {"tuned": Answer("unread", "tuned", "?")}, {})]  # fmt: skip
