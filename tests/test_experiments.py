@@ -1,6 +1,7 @@
 """Several runs that answer one question: arms on equally much, sweeps under a budget, and what came out in words."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from core.experiments.space import EPOCHS, RANK, RATE, Budget, Space
 from core.experiments.sweep import prepare_sweep
 from core.experiments.trials import Trial
 from core.records import Conversation, Message
-from core.runs import queue
+from core.runs import process, queue
 from core.wording import words
 from tests.sums import QUICK, TASK, recipe, sums_workspace
 
@@ -271,6 +272,26 @@ def test_a_trial_is_hopeless_once_it_is_worse_than_half_of_its_like():
     assert after([(4, 9.0)], [*done[:2], trial(2, (1, 1, 1), state="pruned")]) is None
 
 
+def test_a_sweep_is_told_in_words():
+    alike, worse = {"winner": None}, {"winner": "who"}
+    done = [
+        Trial(0, {RATE: 1e-3}, "complete", value=50.0, kept=99.0),
+        Trial(1, {RATE: 1e-2}, "complete", value=49.0, kept=98.0),
+        Trial(2, {RATE: 1e-1}, "complete", value=60.0, kept=40.0),
+        Trial(3, {RATE: 1e-6}, "pruned"),
+        Trial(4, {RATE: 1e-5}, "complete", value=20.0, kept=100.0),
+    ]
+    result = {"kind": "sweep", "trials": [asdict(each) for each in done], "best": 0, "floor": 90.0,
+              "against": {"1": alike, "2": alike, "4": worse}, "cost": {"runs": 5, "seconds": 60.0}}  # fmt: skip
+    rows = in_words.trial_rows(result, words("en"))
+    assert [row[-1] for row in rows[1:]] == ["best", "cannot be told apart", "forgets too much", "–", "worse"]
+    lines = in_words.told(result, words("en"))
+    assert "Learning rate 0.001, with a score of 50 %" in lines[1]
+    assert "from #2:" in lines[2]
+    none = in_words.told({**result, "best": None, "against": {}}, words("zh"))
+    assert any("90%" in line for line in none)
+
+
 def test_of_two_lines_of_a_trial_the_later_one_counts_and_a_cut_one_does_not(tmp_path):
     trials.write(tmp_path, Trial(0, {RATE: 0.1}))
     trials.write(tmp_path, Trial(0, {RATE: 0.1}, "complete", value=5.0, losses=((1, 2.0),)))
@@ -308,6 +329,13 @@ def test_the_plan_of_a_sweep_stays_under_its_budget(workspace):
 
 
 # --------------------------------------------------------------------------------------------------- queue, commands
+
+
+def test_the_card_of_an_experiment_is_that_of_its_trainings(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # else 3 is another card to CUDA than to the queue
+    passed = process.worker_environment()
+    assert (passed["CUDA_VISIBLE_DEVICES"], passed["CUDA_DEVICE_ORDER"]) == ("3", "PCI_BUS_ID")
 
 
 def test_an_experiment_takes_its_turn_in_the_queue(workspace):

@@ -49,7 +49,9 @@ def trial_rows(result: Mapping[str, Any], t: Translator) -> list[list[str]]:
 def _row(trial: Mapping[str, Any], paths: Sequence[str], result: Mapping[str, Any], t: Translator) -> list[str]:
     compared = result["against"].get(str(trial["number"]))
     beside = t("experiment.best") if trial["number"] == result["best"] else NOTHING
-    if compared is not None:
+    if _forgets(trial, result):
+        beside = t("experiment.forgets")
+    elif compared is not None:
         beside = t("experiment.worse" if compared["winner"] == "who" else "experiment.alike")
     return [
         str(trial["number"] + 1),
@@ -103,10 +105,20 @@ def _sweep(result: Mapping[str, Any], t: Translator) -> list[str]:
         return [*found, t("experiment.none_keeps", floor=figure(result["floor"])), _cost(result, t)]
     settings = ", ".join(setting(path, value, t) for path, value in best["params"].items())
     found.append(t("experiment.best_is", settings=settings, score=_percent(best["value"]), kept=_percent(best["kept"])))
-    alike = [int(number) for number, compared in result["against"].items() if compared["winner"] is None]
+    against = {
+        each["number"]: result["against"].get(str(each["number"]))
+        for each in result["trials"]
+        if not _forgets(each, result)
+    }
+    alike = [f"#{number + 1}" for number, compared in against.items() if compared and compared["winner"] is None]
     if alike:
-        found.append(t("experiment.not_told_from", trials=", ".join(f"#{number + 1}" for number in alike)))
+        found.append(t("experiment.not_told_from", trials=", ".join(alike)))
     return [*found, t("experiment.chosen_for_its_score"), _cost(result, t)]
+
+
+def _forgets(trial: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Tell whether a trial is out of question because it keeps too little."""
+    return trial["kept"] is not None and trial["kept"] < result["floor"]
 
 
 def _cost(result: Mapping[str, Any], t: Translator) -> str:
