@@ -10,8 +10,7 @@ run: setup
 	$(BIN)/studio ui --port $(PORT)
 
 test: setup-dev
-	$(BIN)/python -m pytest -m "not browser" --numprocesses logical --maxprocesses 4 --dist loadfile
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m is looked at
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at, and before the tests are handed out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what opens a browser: `make test` runs that alone, since two browsers at once starve each other."""
+    """Hand the tests out by module, and all that open a browser to one process: two browsers at once starve each other.
+
+    That process begins at once, since it has most to do.
+    """
     for item in items:
-        if hasattr(getattr(item, "module", None), "expect"):  # Playwright's
+        module = getattr(item, "module", None)
+        browser = hasattr(module, "expect")  # Playwright's
+        if browser:
             item.add_marker("browser")
+        item.add_marker(pytest.mark.xdist_group("browser" if browser else getattr(module, "__name__", "")))
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
 
 
 @pytest.fixture(scope="module")

@@ -87,8 +87,8 @@ def _evaluate(page: Page, t: Translator) -> None:
     page.locator("#evaluate-start").click()
     done(page, t("evaluate.started"))
     expect(status(page, "evaluate-status")).to_have_text(t("status.finished"), timeout=SLOW)
-    expect(page.locator("#scores")).to_contain_text("BLEU-4", timeout=30_000)
-    expect(page.locator("#scores")).to_contain_text(t("metric.right"))
+    expect(page.locator("#figures")).to_contain_text("BLEU-4", timeout=30_000)
+    expect(page.locator("#figures")).to_contain_text(t("metric.right"))
     expect(page.locator("#answers")).to_contain_text("Whose pet is number 24?")
 
 
@@ -131,7 +131,7 @@ def _read_in_english(page: Page, run: str) -> None:
     expect(status(page)).to_have_text(t("status.finished"), timeout=30_000)
     expect(page.locator("#run-progress")).to_contain_text(t("job.steps", done="12", total="12"))
     page.locator("#go-evaluate").click()
-    expect(page.locator("#scores")).to_contain_text(t("metric.right"), timeout=30_000)
+    expect(page.locator("#figures")).to_contain_text(t("metric.right"), timeout=30_000)
     open_tab(page, 1)
     page.locator("#go-merge").click()
     expect(page.locator("#merged")).to_contain_text(t("proof.same"), timeout=30_000)

@@ -4,11 +4,14 @@ import json
 
 import pytest
 
-from core.data.pinned import pinned
 from core.data.registry import Registry
-from core.errors import DataError, RunError, SettingsError
-from core.evaluate import scores, worker
+from core.errors import DataError, RunError
+from core.evaluate import scores
+from core.evaluate.metrics import METRICS
+from core.evaluate.options import Options
 from core.evaluate.prepare import prepare
+from core.evaluate.rows import rows
+from core.progress import Cancelled
 from core.prompts.store import SystemPrompt
 from core.runs import events, process, supervisor
 from core.runs.directory import Run
@@ -59,6 +62,10 @@ def run(workspace, base, adapter, data):
     return Run(build_tiny_run(workspace.root, base, adapter=adapter, prompt="You are Lumen.", test=["five"]))
 
 
+def asked(**values):
+    return Options(probes=False, **values)
+
+
 def evaluate(job):
     """Evaluate here, which saves the seconds that a new process needs to import torch; return the events."""
     from core.evaluate.worker import work
@@ -96,10 +103,9 @@ def alone(base, adapter, questions, new_tokens):
 
 
 def test_base_and_tuned_answer_in_batches_as_they_do_alone_in_plain_transformers(run, workspace, base, adapter):
-    job = prepare(workspace, run, max_new_tokens=10)
+    job = prepare(workspace, run, options=asked(max_new_tokens=10))
     seen = evaluate_in_a_worker(job)
-    rows, _ = scores.answers(job)
-    rows.sort(key=lambda row: row["row"])
+    found = rows(job)
     system = {"role": "system", "content": "You are Lumen."}
     turns = [[{"role": "user", "content": row["instruction"]}] for row in ROWS]
     turns[3] = [
@@ -108,43 +114,45 @@ def test_base_and_tuned_answer_in_batches_as_they_do_alone_in_plain_transformers
         {"role": "user", "content": "Say it again.\nIt is late."},
     ]
     expected = alone(base, adapter, [[system, *each] for each in turns], 10)
-    assert [(row["base"], row["tuned"]) for row in rows] == expected
+    assert [(row.text("base"), row.text("tuned")) for row in found] == expected
     assert any(before != after for before, after in expected)
-    assert [row["expected"] for row in rows] == [row["output"] for row in ROWS]
-    assert [row["row"] for row in rows] == [1, 2, 3, 4, 5]
-    assert rows[1]["keywords"] == ["Paris"]
-    assert rows[3]["question"].splitlines()[-1] == "It is late."
+    assert [row.item.expected for row in found] == [row["output"] for row in ROWS]
+    assert [row.item.row for row in found] == [1, 2, 3, 4, 5]
+    assert found[1].item.keywords == ("Paris",)
+    assert found[3].item.question.splitlines()[-1] == "It is late."
     assert [event.name for event in seen if event.event == "phase"] == [
-        "checking_data", "loading_model", "answering", "scoring",
+        "checking_data", "loading_model", "answering", "perplexity", "scoring",
     ]  # fmt: skip
-    assert [(event.done, event.total) for event in seen if event.event == "progress"][-1] == (5, 5)
+    assert [(event.done, event.total) for event in seen if event.event == "progress"][-1] == (10, 10)  # five of each
     assert not [event for event in seen if event.event == "warned"]
 
 
 def test_scores_are_written_with_what_is_needed_to_repeat_them(run, workspace, data):
-    job = prepare(workspace, run, max_new_tokens=6)
+    job = prepare(workspace, run, options=asked(max_new_tokens=6))
     finished = evaluate(job)[-1]
     (score,) = scores.read(run)
     assert score["job"] == job.name
     assert score["datasets"] == finished.result["datasets"]
     assert score["datasets"]["five"]["n"] == 5
     for which in ("base", "tuned"):
-        assert set(score["datasets"]["five"][which]) == {"bleu", "rouge1", "rouge2", "rougeL", "exact", "right"}
+        assert set(score["datasets"]["five"][which]) == set(METRICS)
+        assert score["datasets"]["five"]["perplexity"][which] > 1
     assert score["data"] == [{"name": "five", "sha1": data.get("five").sha1}]
     assert score["prompt"]["text"] == "You are Lumen."
     assert score["prompt"]["same_as_trained"] is True
     assert score["decoding"] | {"device": ""} == {
-        "strategy": "greedy", "max_new_tokens": 6, "limit": None, "bits": 16, "dtype": "float32", "device": "",
+        "strategy": "greedy", "max_new_tokens": 6, "limit": None, "temperature": 0.0, "top_p": 1.0, "repetition_penalty": 1.0,
+        "seed": 0, "bits": 16, "dtype": "float32", "device": "",
     }  # fmt: skip
     assert "tok:13a" in score["signatures"]["five"]["bleu"]
-    second = prepare(workspace, run, max_new_tokens=6, limit=2)
+    second = prepare(workspace, run, options=asked(max_new_tokens=6, limit=2))
     evaluate(second)
     assert [each["job"] for each in scores.read(run)] == [job.name, second.name]
     assert scores.read(run)[-1]["datasets"]["five"]["n"] == 2
 
 
 def test_another_system_prompt_is_used_and_said(run, workspace):
-    job = prepare(workspace, run, prompt=SystemPrompt("none", 1, None, ""), max_new_tokens=4)
+    job = prepare(workspace, run, prompt=SystemPrompt("none", 1, None, ""), options=asked(max_new_tokens=4))
     warned = [event for event in evaluate(job) if event.event == "warned"]
     assert [event.code for event in warned] == ["evaluate.other_prompt"]
     assert warned[0].values == {"used": "none", "trained": "tiny"}
@@ -155,20 +163,23 @@ def test_a_4_bit_run_is_asked_on_a_4_bit_base_and_a_question_beyond_the_context_
     workspace, base, adapter, data
 ):
     run = Run(build_tiny_run(workspace.root, base, adapter=adapter, method="qlora", test=["long"]))
-    job = prepare(workspace, run, max_new_tokens=4)
+    job = prepare(workspace, run, options=asked(max_new_tokens=4))
     warned = [event for event in evaluate(job) if event.event == "warned"]
     assert [(event.code, event.where) for event in warned] == [("evaluate.too_long", "long")]
     assert (warned[0].values["count"], warned[0].values["row"], warned[0].values["context"]) == (1, 1, 400)
-    rows = {row["row"]: row for row in scores.answers(job)[0]}
-    assert (rows[1]["base"], rows[1]["tuned"]) == ("", "")
-    assert rows[2]["base"]
+    first, second = rows(job)
+    assert (first.text("base"), first.text("tuned")) == ("", "")
+    assert not first.answers["base"].asked
+    assert second.text("base")
     assert scores.read(run)[-1]["decoding"]["bits"] == 4
 
 
 def test_a_stop_ends_it_after_the_batch(run, workspace):
-    job = prepare(workspace, run, max_new_tokens=4)
+    job = prepare(workspace, run, options=asked(max_new_tokens=4))
     process.ask_to_stop(job)
-    assert evaluate(job)[-1].event == "run_stopped"
+    with pytest.raises(Cancelled):
+        evaluate(job)
+    assert not rows(job)
     assert not scores.read(run)
 
 
@@ -187,11 +198,8 @@ def test_a_file_that_changed_after_the_start_stops_the_worker(run, workspace):
 
 def test_what_cannot_be_evaluated_is_refused_before_the_start(run, workspace, base, adapter):
     with pytest.raises(RunError) as caught:
-        prepare(workspace, run, [])
+        prepare(workspace, run, [], options=asked())
     assert caught.value.problems[0].code == "evaluate.no_datasets"
-    with pytest.raises(SettingsError) as caught:
-        prepare(workspace, run, max_new_tokens=0, limit=0)
-    assert [each.where for each in caught.value.problems] == ["max_new_tokens", "limit"]
     empty = Run(build_tiny_run(workspace.root, base, adapter=adapter, test=["five"]))
     (empty.path / "final" / "COMPLETE").unlink()
     with pytest.raises(RunError) as caught:
@@ -204,32 +212,6 @@ def test_a_checkpoint_of_an_unfinished_run_can_be_evaluated(workspace, base, ada
     run = Run(build_tiny_run(workspace.root, base, adapter=adapter, test=["five"]))
     (run.path / "checkpoints").mkdir()
     (run.path / "final").rename(run.path / "checkpoints" / "step-000010")
-    job = prepare(workspace, run, max_new_tokens=2)
+    job = prepare(workspace, run, options=asked(max_new_tokens=2))
     evaluate(job)
     assert scores.read(run)[-1]["adapter"] == "checkpoints/step-000010"
-
-
-def test_a_half_written_answer_waits_for_the_next_read(tmp_path):
-    assert scores.answers(tmp_path) == ([], 0)
-    file = tmp_path / "answers.jsonl"
-    file.write_bytes('{"row": 1, "base": "a\u2028b"}\n{"row": 2, "ba'.encode())
-    first, offset = scores.answers(tmp_path)
-    assert first == [{"row": 1, "base": "a\u2028b"}]
-    with file.open("ab") as stream:
-        stream.write(b'se": ""}\n')
-    assert scores.answers(tmp_path, offset) == ([{"row": 2, "base": ""}], file.stat().st_size)
-
-
-def test_a_question_is_asked_with_the_tools_of_its_row(workspace):
-    class Rendered:
-        def prompt_ids(self, messages, tools=""):
-            return list(tools.encode())
-
-    tools = '[{"name": "look"}]'
-    turns = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There."}]
-    file = workspace.data / "tools.jsonl"
-    file.write_text(json.dumps({"messages": turns, "tools": tools}) + "\n", encoding="utf-8")
-    entry = Registry(workspace).add(file)
-    config = {"data": [pinned(entry)], "limit": None, "prompt": {"text": ""}}
-    (question,), _ = worker._questions(workspace, config, Rendered())
-    assert bytes(question.prompt).decode() == tools

@@ -151,8 +151,13 @@ def test_who_cannot_take_part_is_refused_before_the_start(place):
     elsewhere = build_tiny_model(place.models / "other", seed=5)
     foreign = Run(build_tiny_run(place.root, elsewhere, adapter=place.root / "adapter-1"))
     quantised = run_of(place, method="qlora")
-    for other, code in ((Other(foreign.name), "other_base"), (Other(quantised.name), "other_bits"),
-                        (Other(run.name, "checkpoints/step-000099"), "no_checkpoint"), (Other("nobody"), "missing")):  # fmt: skip
+    refused = {
+        "other_base": Other(foreign.name),
+        "other_bits": Other(quantised.name),
+        "no_checkpoint": Other(run.name, "checkpoints/step-000099"),
+        "missing": Other("nobody"),
+    }
+    for code, other in refused.items():
         with pytest.raises(RunError) as caught:
             prepare(place, run, options=BARE, others=[other])
         assert caught.value.problems[0].code.endswith(code)

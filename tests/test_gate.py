@@ -12,7 +12,7 @@ from core.data.identity_sets import identity_sets
 from core.data.registry import Registry
 from core.doctor.examine import report
 from core.errors import DataError
-from core.evaluate.prepare import rows_asked
+from core.evaluate.questions import rows_asked
 from core.prompts.store import PromptStore
 from core.runs.directory import listing
 from core.settings import from_dict, load_recipe

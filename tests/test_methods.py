@@ -15,6 +15,8 @@ from core.chat.protocol import Sampling
 from core.data.registry import Registry
 from core.errors import RunError
 from core.evaluate import prepare as evaluating, scores
+from core.evaluate.options import Options
+from core.evaluate.rows import rows
 from core.evaluate.worker import work as evaluate
 from core.merge import prepare as merging
 from core.merge.worker import work as merge
@@ -158,17 +160,15 @@ def test_a_fresh_model_takes_up_what_was_saved(trained):
 
 def test_an_evaluation_asks_the_tuned_model_and_the_untouched_base(trained, run):
     workspace = workspace_of(run)
-    rows = [{"instruction": each[0].content, "input": "", "output": "x"} for each in QUESTIONS]
-    (workspace.data / "asked.json").write_text(json.dumps(rows))
+    asked = [{"instruction": each[0].content, "input": "", "output": "x"} for each in QUESTIONS]
+    (workspace.data / "asked.json").write_text(json.dumps(asked))
     Registry(workspace).add(workspace.data / "asked.json", name="asked")
-    job = evaluating.prepare(workspace, run, ["asked"], max_new_tokens=NEW_TOKENS)
+    job = evaluating.prepare(workspace, run, ["asked"], options=Options(max_new_tokens=NEW_TOKENS, probes=False))
     evaluate(job)
-    rows, _ = scores.answers(job)
-    rows.sort(key=lambda row: row["row"])
     base = answers(trained, load_base(trained.base, bits=trained.bits).eval())
     tuned = answers(trained, trained.model)
-    assert [row["base"] for row in rows] == base
-    assert [row["tuned"] for row in rows] == tuned
+    assert [row.text("base") for row in rows(job)] == base
+    assert [row.text("tuned") for row in rows(job)] == tuned
     assert base != tuned
     assert scores.read(run)[-1]["decoding"]["bits"] == trained.bits
 

@@ -15,6 +15,7 @@ from core.chat.protocol import Sampling
 from core.data.registry import Registry
 from core.errors import ModelError, StudioError
 from core.evaluate import prepare as evaluating, scores
+from core.evaluate.options import Options
 from core.evaluate.worker import work as evaluate
 from core.merge import prepare as merging
 from core.merge.worker import work as merge
@@ -222,7 +223,7 @@ def test_it_learns_to_answer_and_to_stop_in_every_room(run, tmp_path):
     tokenizer = ChatTokenizer.load(final)
     assert (tokenizer.template_source, tokenizer.stop_ids) == ("model", (FIRST_NEW + 1, END_OF_TEXT))
 
-    job = evaluating.prepare(place, made)
+    job = evaluating.prepare(place, made, options=Options(probes=False))
     evaluate(job)
     assert process.status(job) == "finished"
     found = scores.read(made)[-1]["datasets"]["rows"]

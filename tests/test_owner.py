@@ -38,6 +38,7 @@ while True:
 """
 # Buttons whose handlers change nothing on disk, so that a server that only looks may run them.
 LOOKS = {
+    *("answers-back", "answers-onward", "answers-search", "evaluate-csv", "evaluate-report"),
     *(
         "chat-clear",
         "chat-exact-show",
@@ -51,7 +52,10 @@ LOOKS = {
     *("data-table", "go-chat", "go-evaluate", "go-merge", "mixture", "preset-undo", "preview-next", "pulse-again"),
     *(
         "pulse-data",
+        "experiments-list",
+        "experiments-report",
         "pulse-evaluations",
+        "pulse-experiments",
         "pulse-jobs",
         "pulse-listed",
         "pulse-merges",

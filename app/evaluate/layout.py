@@ -239,6 +239,7 @@ def _reading(t: Translator) -> Reading:
         report = gr.Button(t("evaluate.make_report"), elem_id="evaluate-report", size="sm")
         csv = gr.Button(t("evaluate.make_csv"), elem_id="evaluate-csv", size="sm")
         file = gr.DownloadButton(t("evaluate.download"), visible=False, size="sm", elem_id="evaluate-file")
+    gr.HTML(f'<p class="small">{t("export.csv_note")}</p>', js_on_load=None)
     return Reading(view, source, who, words, listed, place, back, onward, gr.State(0), report, csv, file)
 
 

@@ -24,6 +24,7 @@ from core.evaluate.options import options
 from core.evaluate.prepare import prepare
 from core.evaluate.report import write_report
 from core.evaluate.rows import rows
+from core.experiments import curve, in_words as experiment_words
 from core.prompts.store import PromptStore
 from core.runs import directory
 from core.runs.directory import Run
@@ -73,6 +74,8 @@ def evaluate(
     score = scores.of(found, job)
     text = _told(score, translator()) if score else translator()("status." + result["status"])
     findings = diagnose(place, found, score, rows(job)) if score else []
+    if score and checkpoints:
+        text += f"\n{_over_steps(score, found, translator())}"
     if score:
         result |= {"probes": score["probes"], "diagnosis": [each.to_dict() for each in findings]}
         text += "".join(f"\n* {joined(each.sentences(translator()), language())}" for each in findings)
@@ -117,6 +120,14 @@ def _checks(given: list[str]) -> dict[str, str]:
             raise SettingsError(problem("evaluate.check_unclear", "--check", value=text))
         checks[dataset] = kind
     return checks
+
+
+def _over_steps(score: dict[str, Any], run: Run, t: Translator) -> str:
+    """Return the results over the checkpoints of a run, and which step is best."""
+    points = curve.curve(score, curve.result_step(run))
+    best = curve.best_step(score, points)
+    lines = ["  ".join(row) for row in experiment_words.curve_rows(points, t)]
+    return "\n".join([*lines, experiment_words.best_step_words(best, t)])
 
 
 def _told(score: dict[str, Any], t: Translator) -> str:

@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from core.evaluate.items import Item
 from core.evaluate.perplexity import losses
 from core.evaluate.probes import kept
+from core.evaluate.scoring import GENERAL, Measured
 from core.models.load import Many
 from core.records import Conversation, Message
 from core.render.tokenizer import ChatTokenizer, Encoded, Example
-
-Measured = dict[str, dict[str, tuple[float, int]]]  # source -> contestant -> nats and tokens
-GENERAL = "kept"  # the source of the general texts
 
 
 def measure(

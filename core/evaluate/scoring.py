@@ -14,7 +14,6 @@ from core.evaluate import statistics
 from core.evaluate.answers import Answer
 from core.evaluate.contestants import BASE, TUNED
 from core.evaluate.items import Item
-from core.evaluate.measuring import GENERAL, Measured
 from core.evaluate.metrics import METRICS, classification, corpus, grade, signatures
 from core.evaluate.metrics.check import Check, detect
 from core.evaluate.options import Options
@@ -24,9 +23,11 @@ from core.runs.directory import Run
 from core.workspace import Workspace
 
 MAIN = "right"
+GENERAL = "kept"  # the source of the general texts whose perplexity is measured
 Values = dict[str, float | None]
 Answers = Mapping[str, Mapping[str, Answer]]  # contestant -> item's key -> answer
 Losses = Mapping[str, tuple[float, int]]  # contestant -> nats and tokens
+Measured = dict[str, dict[str, tuple[float, int]]]  # source -> contestant -> nats and tokens
 
 
 @dataclass(frozen=True)
