@@ -8,6 +8,7 @@ import gradio as gr
 
 from app import standing
 from app.evaluate import findings
+from app.experiments import card as experiments
 from app.owner_guard import pages_of
 from app.pages import chat, data, evaluate, merge, runs, train
 from app.pages.run_panel import update
@@ -41,8 +42,11 @@ def build(studio: Studio, language: str) -> gr.Blocks:
                     if name == "runs":
                         queued = standing.build_queue(studio, t)
                     pages[name] = module.build(studio, t)
+                    if name == "evaluate":
+                        experimenting = experiments.build(studio, t)
         _wire_tabs(studio, pages, shown, notice, t)
         _wire_onward(studio, pages, tabs, notice, t)
+        experiments.wire_onward(studio, experimenting, shown["evaluate"], tabs, pages["train"], t)
         standing.wire_edit(studio, queued, tabs, pages["train"], t)
         _wire_load(studio, blocks, pages, header, notice, t)
     blocks.queue(default_concurrency_limit=None, api_open=False)

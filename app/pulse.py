@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.studio import Studio
+from core.experiments.directory import Experiment
 from core.runs import process, queue
 
 # Seconds after which the list of runs is drawn anew, while one is at work and else; chosen by us.
@@ -62,6 +63,20 @@ def queued(worker: str) -> Pulse:
     return stamp
 
 
+def experiments(studio: Studio) -> str:
+    """Return the stamp of the experiments: which there are, and how far they and the runs that they are at have come."""
+    root, folder = studio.workspace.root, studio.workspace.experiments
+    running = [
+        root / each.job for each in queue.look(studio.workspace).running if each.worker == "core.experiments.worker"
+    ]
+    children = [list(Experiment(job).children().values())[-1:] for job in running]
+    at_work = [*running, *(root / child for made in children for child in made)]
+    made = folder.stat().st_mtime_ns if folder.is_dir() else 0
+    return " ".join(
+        [str(made), str(queue.stamp(studio.workspace)), *(_told(job, process.status(job)) for job in at_work)]
+    )
+
+
 def listed(studio: Studio) -> str:
     """Return the stamp of the list of runs. It goes by the clock: curves grow with every step, and other tabs write notes."""
     growing = queue.look(studio.workspace).running or studio.shelf.left
@@ -76,6 +91,7 @@ def pulses() -> dict[str, Pulse]:
         "data": lambda studio: f"{working(studio)} {studio.registry.stamp()}",  # which others write too
         "evaluations": queued("core.evaluate.worker"),
         "merges": queued("core.merge.worker"),
+        "experiments": experiments,
         "listed": listed,
     }
 
