@@ -109,6 +109,8 @@ def _wire_result(studio: Studio, page: EvaluatePage, t: Translator) -> None:
     part = page.result
 
     def tick(values: Mapping[Any, Any]) -> Any:
+        if not values[page.run]:  # one that was on its way while a run was chosen would take away what that shows
+            return gr.skip()
         return _watch(studio, page, values, values[page.seen], t)
 
     def choose_job(values: Mapping[Any, Any]) -> Any:

@@ -60,6 +60,8 @@ def build(studio: Studio, t: Translator) -> MergePage:
         return _watch(studio, page, {**values, page.job: job.name}, None, t)
 
     def tick(values: Mapping[Any, Any]) -> Any:
+        if not values[page.run]:  # one that was on its way while a run was chosen would take away what that shows
+            return gr.skip()
         return _watch(studio, page, values, values[page.seen], t)
 
     def choose_job(values: Mapping[Any, Any]) -> Any:

@@ -49,12 +49,12 @@ def prepare(
         if prompt
         else None
     )
-    asked = contestants(workspace, run, others, values)
-    data = _verified(Registry(workspace), names)
     for text in options.checks.values():
         check_of(text)
     if options.judge not in ("", ENDPOINT):
         find_model(workspace, options.judge)
+    asked = contestants(workspace, run, others, values)
+    data = _verified(Registry(workspace), names)
     first = asked[0]
     return create(
         run.path / "evaluations",
