@@ -144,7 +144,7 @@ def _wire_advice(studio: Studio, pages: dict[str, Any], tabs: Any, notice: Any, 
         if action != "train":
             return findings.filled(page, run, values, action, finding)
         settings, minded = findings.next_run(studio, run, finding)
-        said = t("diagnosis.filled", name=run.name, action=finding.sentences(t)[2])
+        said = t("advised.filled", name=run.name, action=finding.sentences(t)[2])
         return {tabs: gr.Tabs(selected="train"), **form.fill(settings, said, minded)}
 
     asked = {page.run, page.result.job, page.form.others}

@@ -21,9 +21,9 @@ _ACTIONS = ("train", "ask", "checkpoint")
 def shown(found: Sequence[Finding], asked: Collection[str], t: Translator) -> str:
     """Return the findings as HTML; a line that nothing was found where there is none. `asked` are saved states that were."""
     if not found:
-        return f'<p class="good" id="healthy">{escape(t("diagnosis.none"))}</p>'
+        return f'<p class="good" id="healthy">{escape(t("advised.none"))}</p>'
     items = "".join(_one(each, asked, t) for each in found)
-    return f'<h4>{escape(t("diagnosis.title"))}</h4><ul class="findings">{items}</ul>'
+    return f'<h4>{escape(t("advised.title"))}</h4><ul class="findings">{items}</ul>'
 
 
 def picked(run: Run, found: Sequence[Finding], pick: str) -> tuple[str, Finding]:
@@ -52,11 +52,11 @@ def _one(finding: Finding, asked: Collection[str], t: Translator) -> str:
     claim, evidence, action = finding.sentences(t)
     buttons = []
     if finding.changes or finding.prompt is not None:
-        buttons.append(pick(f"train {finding.code}", text=t("diagnosis.fill_train")))
+        buttons.append(pick(f"train {finding.code}", text=t("advised.fill_train")))
     if finding.ask:
-        buttons.append(pick(f"ask {finding.code}", text=t("diagnosis.fill_evaluate")))
+        buttons.append(pick(f"ask {finding.code}", text=t("advised.fill_evaluate")))
     if finding.adapter and finding.adapter not in asked:
-        buttons.append(pick(f"checkpoint {finding.code}", text=t("diagnosis.ask_checkpoint")))
+        buttons.append(pick(f"checkpoint {finding.code}", text=t("advised.ask_checkpoint")))
     changed = "".join(
         f"<code>{escape(path)} = {escape(_value(value))}</code> " for path, value in finding.changes.items()
     )
