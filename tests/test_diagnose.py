@@ -188,6 +188,7 @@ def checkpoint_sets(there: float, winner: str | None) -> dict[str, Any]:
 
 FLAT = {"validated": {72: 0.5, 180: 0.1, 360: 0.104}}
 RISING = {"validated": {72: 0.5, 180: 0.1, 360: 0.106}}
+EARLY = {"validated": {59: 0.1, 360: 0.2}}
 FORGETS = probes(kept=kept("lost", 70.0, ("sum", "capital")))
 ONLY_DESK = {"train": ("desk",), "sources": {"desk": (322, 4582)}}
 SURE_LOOPS = sets(desk_test=asked(0.0, 95.0, loops=(0.0, 11.0)))
@@ -227,6 +228,12 @@ CASES = [
         {"losses": [1.0] * 40, "failed": {"code": "train.not_finite", "values": {"step": 41}}},
         {"losses": [1.0] * 40, "failed": {"code": "train.out_of_memory", "values": {}}},
         id="a_loss_that_is_no_number",
+    ),
+    pytest.param(
+        "overfit_early",
+        {**EARLY, **FORGETS},
+        {**FORGETS, "validated": {60: 0.1, 360: 0.2}},
+        id="a_best_validation_within_the_first_59_steps_is_no_place_to_go_back_to",
     ),
     pytest.param(
         "overfit",
@@ -407,6 +414,11 @@ def test_an_overfit_run_points_at_its_best_checkpoint_if_that_is_saved_and_train
     assert saved.changes == {"schedule.epochs": 3.0, "schedule.patience": 3}  # 180 of 360 steps, of six passes
     worse = only(case(workspace, **RISING, **sets(general_test=asked(98.6, 80.0))), "overfit")
     assert worse.values["worse"] == ["general_test"]
+
+
+def test_a_run_that_overfits_before_it_has_learnt_anything_is_trained_with_a_lower_rate(workspace):
+    found = only(case(workspace, **EARLY, **FORGETS, saved=(59,)), "overfit_early")
+    assert (found.adapter, found.changes) == (None, {"optim.learning_rate": 5e-4})  # a quarter of 2e-3
 
 
 def test_a_checkpoint_that_is_worse_at_another_set_is_not_better(workspace):

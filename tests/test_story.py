@@ -97,10 +97,10 @@ def test_a_few_facts_again_and_again_without_replay_are_learnt_by_heart_and_the_
     }
     run = trained(workspace, "by_heart", ["desk_once"], ["desk_test"], **hard)
     found = diagnosed(workspace, run, [], limit=None)
-    assert [*found] == ["forgot", "overfit"]
+    assert [*found] == ["forgot", "overfit_early"]
     assert found["forgot"].changes["data.train"] == ["desk_once", "general"]
-    assert found["overfit"].values["last"] > 1.1 * found["overfit"].values["best"]
-    assert found["overfit"].adapter == f"checkpoints/step-{found['overfit'].values['best_step']:06d}"
+    assert found["overfit_early"].values["last"] > 1.1 * found["overfit_early"].values["best"]
+    assert found["overfit_early"].changes == {"optim.learning_rate": 0.0037}  # a quarter
 
 
 def test_two_identities_in_one_mixture_contradict_each_other(workspace):

@@ -77,8 +77,6 @@ def overfit(seen: Evidence) -> Finding | None:
     worse = [each.name for each in seen.tests if each.is_worse]
     if not worse and seen.kept.get("verdict") not in ("lost", "slightly"):
         return None
-    saved = seen.run.path / f"checkpoints/step-{best.step:06d}"
-    adapter = f"checkpoints/{saved.name}" if saved in seen.run.checkpoints() else None
     values = {
         "best_step": best.step,
         "best": best.loss,
@@ -87,6 +85,11 @@ def overfit(seen: Evidence) -> Finding | None:
         "trained": trained,
         "worse": worse or ["diagnosis.kept"],
     }
+    if best.step < FEW_STEPS:  # a checkpoint, or a run, of so few steps has learnt nothing
+        rate = rounded(seen.settings.optim.learning_rate / LOWER)
+        return Finding("overfit_early", "warning", {**values, "few": FEW_STEPS}, {"optim.learning_rate": rate})
+    saved = seen.run.path / f"checkpoints/step-{best.step:06d}"
+    adapter = f"checkpoints/{saved.name}" if saved in seen.run.checkpoints() else None
     changes = {"schedule.epochs": rounded(max(0.1, seen.passes * best.step / seen.asked_step)), "schedule.patience": 3}
     return Finding("overfit", "warning", values, changes, adapter=adapter)
 
