@@ -53,15 +53,14 @@ def against(
 def asked(base: float, tuned: float, n: int = 126, **told: Any) -> dict[str, Any]:
     """The score of a data set. `told`: further metrics as (base, tuned), and arguments of `against`."""
     pairs = {name: told.pop(name) for name in list(told) if isinstance(told[name], tuple)}
+    others = {name: against(*pair, sure=True, n=n) for name, pair in pairs.items()}
     return {
         "n": n,
         "main": "right",
         "base": {"right": base, **{name: pair[0] for name, pair in pairs.items()}},
         "tuned": {"right": tuned, **{name: pair[1] for name, pair in pairs.items()}},
-        "against": {"tuned": {"base": {
-            "right": against(base, tuned, n=n, **told), **{name: against(*pair, n=n) for name, pair in pairs.items()},
-        }}},
-    }  # fmt: skip
+        "against": {"tuned": {"base": {"right": against(base, tuned, n=n, **told), **others}}},
+    }
 
 
 def identity(right: int, leaked: int = 0, verdict: str = "right", **under: int) -> dict[str, Any]:
@@ -421,6 +420,10 @@ def test_a_run_that_overfits_before_it_has_learnt_anything_is_trained_with_a_low
     assert (found.adapter, found.changes) == (None, {"optim.learning_rate": 5e-4})  # a quarter of 2e-3
 
 
+def test_a_run_that_forgot_in_spite_of_replay_is_trained_with_half_the_rate(workspace):
+    assert only(case(workspace, **FORGETS), "forgot_in_spite").changes == {"optim.learning_rate": 1e-3}
+
+
 def test_a_checkpoint_that_is_worse_at_another_set_is_not_better(workspace):
     score = checkpoint_sets(80.0, "who")
     general = score["datasets"]["general_test"]
@@ -452,6 +455,7 @@ def test_a_longest_answer_that_is_too_short_is_made_as_long_as_what_was_expected
     found = only(case(workspace, rows=rows), "cut_off")
     assert found.ask == {"max_new_tokens": 256}
     assert not found.changes
+    assert not case(workspace, rows=rows[:2] + said("ok", "ok", True, 3, 20))  # two may be odd questions
 
 
 def test_two_identities_in_one_mixture_contradict_each_other(workspace):

@@ -11,10 +11,9 @@ OVERLAP = ("rougeL", "chrf", "bleu")  # metrics that rise when the wording does
 STYLE = 10.0  # points; chosen by us: so much more overlap is a style that was taken on
 NO_GAIN = 5.0  # points; chosen by us: fewer are no reason to go on in the same way
 OFTEN = 0.1  # of the answers; chosen by us: one in ten bad endings is seen by whoever tries the model
+SEVERAL = 3  # answers; chosen by us: one or two may be odd questions
 ROOM = 1.25  # times the length that would have been needed
-HOT = (
-    0.7  # chosen by us: the temperature that chats use, at which answers to facts begin to differ from one to the next
-)
+HOT = 0.7  # chosen by us: what chats use, and where answers to facts begin to differ from one time to the next
 TALKED_OF = 5.0  # points; chosen by us: a difference that somebody would act upon
 PENALTY = 1.1  # Keskar et al. 2019 use 1.2; chosen by us: less, since short answers repeat words of their question
 MOST_TOKENS = 8192
@@ -72,18 +71,18 @@ def _cut(seen: Evidence) -> list[tuple[Tested, list[tuple[str, str]], int]]:
     for test in seen.tests:
         said = [(text, item.expected, ended) for item, text, ended in seen.said(test.name) if item.expected]
         cut = [(text, wanted) for text, wanted, ended in said if not ended]
-        if len(cut) > OFTEN * len(said):
+        if len(cut) >= SEVERAL and len(cut) > OFTEN * len(said):
             found.append((test, cut, len(said)))
     return found
 
 
 def loops(seen: Evidence) -> Finding | None:
-    """Answers go round in circles, more of them than the base's."""
+    """Answers go round in circles, more of them than the base's, by more than chance."""
     for test in seen.tests:
-        base, tuned = test.of("base", "loops"), test.of("tuned", "loops")
-        if tuned is None or tuned <= 100 * OFTEN or tuned <= 2 * (base or 0.0):
+        base, tuned = test.of("base", "loops") or 0.0, test.of("tuned", "loops") or 0.0
+        if tuned <= 100 * OFTEN or test.compared("loops").get("winner") != "who":  # whoever has more of it
             continue
-        values = {"test": test.name, "n": test.n, "base": base or 0.0, "tuned": tuned}
+        values = {"test": test.name, "n": test.n, "base": base, "tuned": tuned}
         changes = {"schedule.epochs": 2 * seen.settings.schedule.epochs}
         return Finding("loops", "warning", values, changes, ask={"repetition_penalty": PENALTY})
     return None

@@ -15,15 +15,12 @@ from core.doctor.report import THOROUGH_UP_TO
 from core.errors import StudioError
 from core.train.advice import FEW_IDENTITY, FEW_STEPS
 
-CONTRARY, LEAST_CONTRARY = (
-    0.05,
-    5,
-)  # share of the smaller set, and questions; chosen by us: greetings have several answers
+CONTRARY = 0.05  # of the questions of the smaller set; chosen by us: a greeting has several right answers
+LEAST_CONTRARY = 5  # questions; chosen by us
 MOST_WEIGHT = 100.0  # that the setting takes
 Asked = tuple[tuple[str, str], ...]  # the turns of a question, `plain`
-Answers = dict[
-    Asked, dict[str, tuple[str, str]]
-]  # how it is answered, `plain` -> question and answer as they are written
+# How a question is answered: `plain` answer -> question and answer as they are written.
+Answers = dict[Asked, dict[str, tuple[str, str]]]
 
 
 def identity_seldom(seen: Evidence) -> Finding | None:

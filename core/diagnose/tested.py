@@ -5,9 +5,7 @@ from typing import Any
 
 from core.evaluate.contestants import BASE, TUNED
 
-HALF = (
-    50.0  # percent; chosen by us: a model that gets fewer than half of what it was trained for right has not learnt it
-)
+HALF = 50.0  # percent; chosen by us: whoever gets less than half of it right has not learnt it
 QUARTER = 25.0  # points; chosen by us: a gain that everybody sees, whatever the test
 
 
