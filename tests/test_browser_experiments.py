@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.experiments import form
+from app import jobs
+from app.experiments import card, form, standing
 from app.experiments.layout import ExperimentsPage, lay_out
 from app.experiments.looking import state_of
 from app.page import build
@@ -17,7 +18,7 @@ from core.errors import SettingsError
 from core.experiments import in_words
 from core.experiments.directory import Experiment, listing
 from core.models.folder import fingerprint
-from core.runs import process
+from core.runs import events, process
 from core.wording import words
 from core.workspace import Workspace
 from tests.experimented import AB, SWEEP, finished_ab, finished_sweep
@@ -67,35 +68,21 @@ def unfold(page: Page) -> None:
     expect(page.locator("#experiments-list")).to_be_visible(timeout=SLOW)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_person_reads_which_way_is_better_and_which_settings_are_best(
-    workspace: Workspace, server: Server, visitor: Visitor, language: str
+def test_a_person_reads_in_chinese_on_a_phone_which_way_is_better(
+    workspace: Workspace, server: Server, visitor: Visitor
 ) -> None:
-    t, page = words(language), opened(server, visitor, language)
-    page.locator("#experiments-list [data-pick]").nth(1).click()
-    report = page.locator("#experiments-report")
-    sentences = in_words.told(Experiment(workspace.experiments / AB).result() or {}, t)
-    expect(report.locator(".headline")).to_have_text(sentences[1], timeout=SLOW)
-    expect(report.locator("svg.forest.better")).to_have_count(1)
-    expect(report).to_contain_text(sentences[-1])
-    expect(page.locator("#experiments-fill")).to_be_hidden()
-    page.locator("#experiments-list [data-pick]").first.click()
-    sentences = in_words.told(Experiment(workspace.experiments / SWEEP).result() or {}, t)
-    expect(report.locator(".headline")).to_have_text(sentences[1], timeout=SLOW)
-    best = report.locator("tr:has(.best)")
-    expect(best).to_contain_text("0.0004")
-    expect(best).to_contain_text(t("experiment.best"))
-    expect(report.locator("tbody tr")).to_have_count(5)
+    page = opened(server, visitor, "zh")
     page.set_viewport_size({"width": 390, "height": 844})
+    _read(page, workspace, "zh")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.set_viewport_size({"width": 1280, "height": 800})
     visitor.assert_nothing_went_wrong()
 
 
-def test_the_best_settings_fill_the_train_form_and_a_run_is_shown_there(server: Server, visitor: Visitor) -> None:
+def test_the_best_settings_fill_the_train_form_and_a_run_is_shown_there(
+    workspace: Workspace, server: Server, visitor: Visitor
+) -> None:
     page = opened(server, visitor, "en")
-    page.locator("#experiments-list [data-pick]", has_text="Search").click()
-    expect(page.locator("#experiments-fill")).to_be_visible(timeout=SLOW)
+    _read(page, workspace, "en")
     page.locator("#experiments-fill").click()
     expect(page.locator("#train-filled")).to_contain_text("Learning rate", timeout=SLOW)
     expect(setting(page, "optim.learning_rate").locator("input")).to_have_value("0.0004")
@@ -103,6 +90,23 @@ def test_the_best_settings_fill_the_train_form_and_a_run_is_shown_there(server: 
     page.locator("#experiments-report [data-pick]").first.click()
     expect(page.locator("#run input")).to_have_value(f"{SWEEP[:17]}_sweep_t0", timeout=SLOW)
     visitor.assert_nothing_went_wrong()
+
+
+def _read(page: Page, workspace: Workspace, language: str) -> None:
+    """Look at the comparison, then at the sweep."""
+    t, report = words(language), page.locator("#experiments-report")
+    listed = page.locator("#experiments-list")
+    listed.locator("[data-pick]", has_text="format3").click()
+    sentences = in_words.told(Experiment(workspace.experiments / AB).result() or {}, t)
+    expect(report.locator(".headline")).to_have_text(sentences[1], timeout=SLOW)
+    expect(report.locator("svg.forest.better")).to_have_count(1)
+    expect(report).to_contain_text(sentences[-1])
+    expect(page.locator("#experiments-fill")).to_be_hidden()
+    listed.locator("[data-pick]", has_text=t("setting.optim.learning_rate.label")).click()
+    sentences = in_words.told(Experiment(workspace.experiments / SWEEP).result() or {}, t)
+    expect(report.locator(".headline")).to_have_text(sentences[1], timeout=SLOW)
+    expect(report.locator("tr:has(.best)")).to_contain_text("0.0004")
+    expect(report.locator("tbody tr")).to_have_count(5)
 
 
 def test_a_comparison_is_planned_started_stopped_and_offered_to_go_on(
@@ -131,6 +135,12 @@ def test_a_comparison_is_planned_started_stopped_and_offered_to_go_on(
 
 
 # ---------------------------------------------------------------------------------------------------- without a browser
+
+
+def test_a_sweep_whose_time_was_over_says_so(workspace: Workspace) -> None:
+    warned = events.Warned(code="experiment.time_over", values={"tried": 3, "planned": 9})
+    seen = jobs.Seen(workspace.experiments / SWEEP, "finished", [warned])
+    assert "3 of 9" in standing.ending(seen, words("en"))
 
 
 @pytest.fixture
@@ -178,6 +188,28 @@ def test_the_other_data_has_the_place_and_the_weight_of_what_it_replaces(
     assert not minded
     assert [arm["label"] for arm in config["arms"]] == ["pets", "asked"]
     assert [each["settings"]["data"]["weights"] for each in config["runs"]] == [{"pets": 2.0}, {"pets_asked": 2.0}]
+
+
+def test_the_second_way_may_be_another_prompt_and_is_named_by_it(
+    laid_out: tuple[Studio, ExperimentsPage, dict[Any, Any]],
+) -> None:
+    studio, page, values = laid_out
+    studio.prompts.save("short", "Answer in few words.")
+    job, _ = form.prepared(studio, page, {**values, page.form.change: "prompt", page.form.prompt: "short"})
+    first, second = Experiment(job).config["arms"]
+    assert (first["label"], first["changes"], second["label"]) == ("none", {}, "short")
+    assert [each["settings"]["prompt"]["name"] for each in Experiment(job).config["runs"]] == ["none", "short"]
+
+
+def test_only_what_was_not_started_is_discarded(laid_out: tuple[Studio, ExperimentsPage, dict[Any, Any]]) -> None:
+    studio, page, values = laid_out
+    job, _ = form.prepared(studio, page, {**values, page.form.data: "pets_asked"})
+    (job / process.QUEUED).touch()
+    assert not card.remove_draft(studio, job.name)
+    (job / process.QUEUED).unlink()
+    assert card.remove_draft(studio, job.name)
+    assert not job.exists()
+    assert not card.remove_draft(studio, "../runs")
 
 
 def test_the_card_is_part_of_the_page(workspace: Workspace) -> None:

@@ -69,7 +69,7 @@ def _wire_form(studio: Studio, page: ExperimentsPage, t: Translator) -> None:
 
     def plan(values: Mapping[Any, Any]) -> dict[Any, Any]:
         job, minded = form.prepared(studio, page, values)
-        _remove_draft(studio, values[page.chosen])
+        remove_draft(studio, values[page.chosen])
         noted = {page.notice: warnings(minded, t("language.code"))}
         return {**noted, **_watch(studio, page, job.name, t)}
 
@@ -103,7 +103,7 @@ def _wire_chosen(studio: Studio, page: ExperimentsPage, t: Translator) -> None:
         return _watch(studio, page, values[page.chosen], t)
 
     def discard(values: Mapping[Any, Any]) -> Any:
-        if not _remove_draft(studio, values[page.chosen]):
+        if not remove_draft(studio, values[page.chosen]):
             raise RunError(problem("experiment.started", values[page.chosen] or ""))
         return _watch(studio, page, "", t)
 
@@ -143,7 +143,7 @@ def _drawn(studio: Studio, page: ExperimentsPage, now: Look, t: Translator) -> d
         page.listed: standing.listed(now, t),
         page.status: standing.status(now, t),
         page.progress: standing.progress(now, t),
-        page.ending: jobs.ending(seen, t) if seen else "",
+        page.ending: standing.ending(seen, t) if seen else "",
         page.planned: standing.planned(now, t),
         page.go: gr.update(value=go, visible=ended or now.state == DRAFT),
         page.stop: gr.update(visible=now.state in jobs.ACTIVE, interactive=not (shown and shown.stopped)),
@@ -165,7 +165,7 @@ def _best(experiment: Experiment) -> dict[str, Any]:
     return found
 
 
-def _remove_draft(studio: Studio, name: str | None) -> bool:
+def remove_draft(studio: Studio, name: str | None) -> bool:
     """Remove an experiment that was planned and not started; return whether it was one."""
     path = studio.workspace.experiments / name if name and name in _names(studio) else None
     if path is None or state_of(Experiment(path)) != DRAFT:

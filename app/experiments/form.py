@@ -11,7 +11,7 @@ from app.runs import rerun
 from app.studio import Studio
 from core.errors import Problem, SettingsError, problem
 from core.experiments.ab import prepare_ab
-from core.experiments.space import Budget, Space
+from core.experiments.space import EPOCHS, RANK, RATE, Budget, Space
 from core.experiments.sweep import prepare_sweep
 from core.runs.directory import Run
 from core.settings import RunSettings
@@ -99,9 +99,9 @@ def prepared(studio: Studio, page: ExperimentsPage, values: Mapping[Any, Any]) -
     if not 0 <= floor <= 100:
         raise SettingsError(problem("settings.out_of_range", "floor", value=floor, range="0 … 100"))
     space = Space(
-        tuple(_numbers("rates", values[form.rates])),
-        tuple(_whole("ranks", each) for each in _numbers("ranks", values[form.ranks])),
-        tuple(_numbers("epochs", values[form.epochs])),
+        tuple(_numbers(RATE, values[form.rates])),
+        tuple(_whole(RANK, each) for each in _numbers(RANK, values[form.ranks])),
+        tuple(_numbers(EPOCHS, values[form.epochs])),
     )
     trials = _number("trials", values[form.trials])
     budget = Budget(_number("minutes", values[form.minutes]), None if trials is None else _whole("trials", trials))

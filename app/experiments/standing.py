@@ -7,8 +7,10 @@ from app import jobs
 from app.experiments.looking import DRAFT, Look
 from app.experiments.trial_table import run_button, trial_table
 from app.jobs import Seen
+from app.notices import warnings
 from app.parts import empty, pick, pill, table
 from app.studio import Studio
+from core.errors import problem
 from core.experiments import in_words, trials
 from core.experiments.directory import Experiment, runs_of
 from core.runs import events
@@ -66,6 +68,12 @@ def progress(look: Look, t: Translator) -> str:
     if at is not None and (phase == "answering" or not told):
         return f'<p class="note">{escape(at.job.name)}</p>{jobs.progress_bar(at, t)}'
     return jobs.progress_bar(Seen(seen.job, seen.status, told, seen.place), t)
+
+
+def ending(seen: Seen, t: Translator) -> str:
+    """Return why it failed or was lost, and what it warned of."""
+    warned = [problem(each.code, **each.values) for each in seen.events if isinstance(each, events.Warned)]
+    return jobs.ending(seen, t) + warnings(list({each.code: each for each in warned}.values()), t("language.code"))
 
 
 def planned(look: Look, t: Translator) -> str:
