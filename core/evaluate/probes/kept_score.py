@@ -92,7 +92,10 @@ def _share(
         return None, None, None
     mine = np.array([100.0 * right[item.key] for item in items])
     theirs = np.array([100.0 * base[item.key] for item in items])
-    value, low, high = (None if each is None else round(float(each), 1) for each in ratio(mine, theirs))
+    most = 100 * 100 / theirs.mean() if theirs.any() else None  # percent: nobody can answer more than all
+    value, low, high = (
+        None if each is None or most is None else round(min(each, most), 1) for each in ratio(mine, theirs)
+    )
     return value, low, high
 
 
