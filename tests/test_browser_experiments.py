@@ -143,6 +143,11 @@ def test_a_sweep_whose_time_was_over_says_so(workspace: Workspace) -> None:
     assert "3 of 9" in standing.ending(seen, words("en"))
 
 
+def test_of_a_lost_experiment_it_is_said_that_nothing_is_lost(workspace: Workspace) -> None:
+    seen = jobs.Seen(workspace.experiments / SWEEP, "lost", [])
+    assert words("zh")("error.experiment.lost.fix") in standing.ending(seen, words("zh"))
+
+
 @pytest.fixture
 def laid_out(workspace: Workspace) -> tuple[Studio, ExperimentsPage, dict[Any, Any]]:
     """The card, with the values that its form has for the run."""

@@ -7,7 +7,7 @@ from app import jobs
 from app.experiments.looking import DRAFT, Look
 from app.experiments.trial_table import run_button, trial_table
 from app.jobs import Seen
-from app.notices import warnings
+from app.notices import notice, warnings
 from app.parts import empty, pick, pill, table
 from app.studio import Studio
 from core.errors import problem
@@ -73,7 +73,9 @@ def progress(look: Look, t: Translator) -> str:
 def ending(seen: Seen, t: Translator) -> str:
     """Return why it failed or was lost, and what it warned of."""
     warned = [problem(each.code, **each.values) for each in seen.events if isinstance(each, events.Warned)]
-    return jobs.ending(seen, t) + warnings(list({each.code: each for each in warned}.values()), t("language.code"))
+    language = t("language.code")
+    lost = notice([problem("experiment.lost", seen.job.name)], language) if seen.status == "lost" else ""
+    return (lost or jobs.ending(seen, t)) + warnings(list({each.code: each for each in warned}.values()), language)
 
 
 def planned(look: Look, t: Translator) -> str:
