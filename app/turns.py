@@ -46,6 +46,17 @@ def go_on(studio: Studio, run: Run) -> None:
     submit(studio, run.path, "core.train.worker")
 
 
+def go_on_evaluating(studio: Studio, job: Path) -> None:
+    """Put an evaluation that ended before its end into the queue again; what was answered is not asked twice.
+
+    Raises:
+        RunError: if it is at work: somebody else may have said so meanwhile.
+    """
+    ending.settle(Run(job))
+    (job / "stop").unlink(missing_ok=True)
+    submit(studio, job, "core.evaluate.worker")
+
+
 def begin_ready(studio: Studio) -> list[Path]:
     """Begin what is ready, but for what would not fit beside a loaded chat model, and return what has begun."""
     return queue.start_ready(studio.workspace, lambda job, device: lacks_memory(studio, job, device))

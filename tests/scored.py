@@ -185,8 +185,8 @@ def _score(
     for name in sets:
         mine = [item for item in asked if item.source == name]
         found = graded(mine, said, Check("label") if name.startswith("mood") else None)
-        datasets[name] = scored(found, said, {who: (100.0 if who == "base" else 60.0, 50) for who in said})
-        signatures[name] = signed(found, said)
+        datasets[name] = scored(found, {who: (100.0 if who == "base" else 60.0, 50) for who in said})
+        signatures[name] = signed(found)
         for who, rows in found.rows.items():
             grades[who] |= {item.key: row for item, row in zip(mine, rows, strict=True)}
     described = [

@@ -16,6 +16,7 @@ from core.evaluate import answers, items, scores
 from core.evaluate.answers import Answer
 from core.evaluate.contestants import Other, checkpoints_of
 from core.evaluate.items import Item
+from core.evaluate.metrics.check import Check
 from core.evaluate.options import Options, options
 from core.evaluate.prepare import check_of, prepare
 from core.evaluate.rows import rows
@@ -206,7 +207,10 @@ ODD = {
     "empty_references": [("What?", "", "Something", "Else"), ("Who?", "  ", "", "")],
     "one_item": [("What?", "Paris.", "London.", "Paris.")],
     "emoji": [("🙂?", "👍🏽👍🏽", "👎", "👍🏽👍🏽"), ("🇫🇷?", "🇫🇷", "", "🇫🇷🇫🇷🇫🇷🇫🇷🇫🇷")],
-    "very_long": [("Long?", "word " * 2000, "word " * 2000, "other " * 1667), ("长？", "字" * 10_000, "", "字" * 9_999)],
+    "very_long": [
+        ("Long?", "word " * 2000, "word " * 2000, "other " * 1667),
+        ("长？", "字" * 10_000, "", "字" * 9_999),
+    ],
     "right_to_left": [("ما عاصمة فرنسا؟", "باريس", "لندن", "باريس"), ("מהי הבירה?", "פריז", "\u202eabc", "פריז")],
     "nothing_but_signs": [("?", "...", "!!!", "..."), ("\x00", "\x00", "\u200b", "\ufeff")],
 }
@@ -218,8 +222,8 @@ def test_odd_texts_are_scored_without_a_crash_and_without_a_number_that_is_none(
     told = {who: {item.key: Answer(item.key, who, ODD[name][n][2 + place], 3) for n, item in enumerate(asked)}
             for place, who in enumerate(("base", "tuned"))}  # fmt: skip
     found = graded(asked, told)
-    score = scored(found, told, {"base": (3.0, 2), "tuned": (0.0, 0)})
-    json.dumps([score, signed(found, told), found.rows], allow_nan=False)
+    score = scored(found, {"base": (3.0, 2), "tuned": (0.0, 0)})
+    json.dumps([score, signed(found), found.rows], allow_nan=False)
     assert score["n"] == len(asked)
     assert math.isclose(score["perplexity"]["base"], math.exp(1.5), abs_tol=0.01)
     assert score["perplexity"]["tuned"] is None
@@ -238,3 +242,93 @@ def test_rows_of_a_running_evaluation_have_answers_and_no_values_yet(place):
     assert rows(job)[0].text("base") == said(job)["few:1", "base"]
     assert rows(job)[0].value("tuned", "right") is None
     assert events.read_from(job / "events.jsonl")[0][-1].event == "run_finished"
+
+
+def told(rows, unasked=()):
+    """Return items and answers of (expected, base, tuned); `unasked` are (who, number) that there was no room for."""
+    asked = [Item(f"s:{n}", "s", n, (Message("user", "?"),), each[0]) for n, each in enumerate(rows)]
+    both = {
+        who: {
+            item.key: Answer(item.key, who, rows[n][1 + place], asked=(who, n) not in unasked)
+            for n, item in enumerate(asked)
+        }
+        for place, who in enumerate(("base", "tuned"))
+    }
+    return asked, both
+
+
+def test_rows_without_a_reference_do_not_count_in_metrics_of_the_whole_set():
+    found = graded(
+        *told([("one two three four", "one two three four", "one two three four"), ("", "", "and more of it")])
+    )
+    score = scored(found, {})
+    assert (score["base"]["bleu"], score["tuned"]["bleu"]) == (100, 100)
+    assert score["against"]["tuned"]["base"]["chrf"]["difference"] == 0
+    assert scored(graded(*told([("", "a", "b"), (" ", "c", "d")])), {})["tuned"]["bleu"] is None
+
+
+def test_a_question_that_was_never_asked_is_neither_right_nor_wrong():
+    rows = [(str(n), str(n), str(n)) for n in range(20)]
+    score = scored(graded(*told(rows, unasked=[("tuned", n) for n in range(8)])), {})
+    assert score["unasked"] == {"tuned": 8}
+    assert (score["base"]["right"], score["tuned"]["right"]) == (100, 100)
+    compared = score["against"]["tuned"]["base"]["right"]
+    assert (compared["n"], compared["losses"], compared["winner"]) == (12, 0, None)
+
+
+def test_where_nothing_tells_right_from_wrong_the_shared_words_are_compared():
+    long = "The first of these is a sentence that nobody would say again in exactly these same words"
+    found = graded(*told([(f"{long} {n}.", "No.", f"{long} {n}!!") for n in range(30)]))
+    score = scored(found, {})
+    assert (found.check.kind, score["main"]) == ("open", "rougeL")
+    assert score["tuned"]["right"] is None
+    assert score["against"]["tuned"]["base"]["rougeL"]["winner"] == "who"
+
+
+def test_an_answer_that_names_every_label_says_none_of_them():
+    rows = [(label, "It could be ham or spam.", label) for label in ("ham", "spam") for _ in range(6)]
+    found = graded(*told(rows), check=Check("label"))
+    score = scored(found, {})
+    assert (score["base"]["right"], score["tuned"]["right"]) == (0, 100)
+    assert score["confusion"]["tuned"]["counts"] == [[6, 0, 0], [0, 6, 0]]
+    assert score["confusion"]["tuned"]["macro_f1"][0] == 100
+    assert score["confusion"]["base"]["macro_f1"][0] == 0
+
+
+def test_a_set_that_is_called_like_a_probe_is_no_part_of_it(place):
+    add(place, "kept", [{"instruction": "Hi", "input": "", "output": "Hi"}] * 5)
+    run = run_of(place, test=["kept"])
+    score = scores.of(run, evaluated(place, run, options=Options(max_new_tokens=2)))
+    assert score["datasets"]["kept"]["n"] == 5
+    assert score["probes"]["kept"]["n"] > 100
+
+
+def test_an_evaluation_of_weights_that_changed_meanwhile_does_not_go_on(place):
+    run = run_of(place)
+    job = evaluated(place, run)
+    shutil.copy(place.root / "adapter-2" / "adapter_model.safetensors", run.path / "final")
+    with pytest.raises(RunError) as caught:
+        work(job)
+    assert caught.value.problems[0].code == "evaluate.other_weights"
+    shutil.rmtree(run.path / "final")
+    with pytest.raises(RunError) as caught:
+        work(job)
+    assert caught.value.problems[0].code == "evaluate.no_checkpoint"
+
+
+def test_an_evaluation_of_before_is_read_without_its_answers(place):
+    run = run_of(place)
+    job = evaluated(place, run)
+    (job / "answers.jsonl").write_text(json.dumps({"dataset": "few", "row": 1, "base": "a", "tuned": "b"}) + "\n")
+    assert rows(job) == []
+    config = (job / "config.yaml").read_text()
+    (job / "config.yaml").write_text(config.partition("options:")[0])
+    with pytest.raises(RunError) as caught:
+        work(job)
+    assert caught.value.problems[0].code == "evaluate.old_job"
+
+
+def test_a_check_for_a_set_that_is_not_asked_is_refused(place):
+    with pytest.raises(SettingsError) as caught:
+        prepare(place, run_of(place), options=Options(checks={"fwe": "number"}))
+    assert caught.value.problems[0].values == {"name": "fwe", "known": "few"}

@@ -60,12 +60,14 @@ class Result:
     verdicts: Any
     findings: Any
     stop: Any
+    again: Any
     box: Any  # of the figures
     figures: Any
 
     @property
     def shown(self) -> list[Any]:
         return [self.job, self.status, self.progress, self.ending, self.headline, self.verdicts, self.findings, self.stop,
+                self.again,
                 self.box, self.figures]  # fmt: skip
 
 
@@ -208,7 +210,7 @@ def _form(tests: list[str], judges: list[tuple[str, str]], t: Translator) -> For
                 judge, rubric, start)  # fmt: skip
 
 
-def _told(t: Translator) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any]:
+def _told(t: Translator) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]:
     """Return what tells how an evaluation stands, in the order of `Result`."""
     job = choice([], label=t("evaluate.job"), elem_id="evaluate-job")
     status, progress, ending = html("evaluate-status"), html("evaluate-progress"), html("evaluate-ending")
@@ -216,7 +218,8 @@ def _told(t: Translator) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any]:
     verdicts, findings = html("verdicts"), picking("evaluate-findings")
     with gr.Row(elem_classes="actions"):
         stop = gr.Button(t("evaluate.stop"), visible=False, elem_id="evaluate-stop", variant="stop")
-    return job, status, progress, ending, headline, verdicts, findings, stop
+        again = gr.Button(t("evaluate.again"), visible=False, elem_id="evaluate-again")
+    return job, status, progress, ending, headline, verdicts, findings, stop, again
 
 
 def _reading(t: Translator) -> Reading:

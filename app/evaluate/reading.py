@@ -30,15 +30,16 @@ def updates(
     others = [each for each in who if each != BASE]
     looked_at = values[part.who] if values[part.who] in others else TUNED
     view = values[part.view] if values[part.view] in VIEWS else "all"
-    sources = list(dict.fromkeys(row.item.source for row in found))
-    source = values[part.source] if values[part.source] in sources else ""
-    chosen = select(found, view, source=source, words=values[part.words] or "", who=looked_at)
+    sources = list(dict.fromkeys(f"{row.item.kind}/{row.item.source}" for row in found))
+    chosen_source = values[part.source] if values[part.source] in sources else ""
+    kind, _, source = chosen_source.partition("/")
+    chosen = select(found, view, source=source, kind=kind or None, words=values[part.words] or "", who=looked_at)
     first = max(0, min(first, max(0, (len(chosen) - 1) // PAGE * PAGE)))
     shown_rows = chosen[first : first + PAGE]
-    named = [(t(f"probe.{each}") if has(f"probe.{each}") else each, each) for each in sources]
+    named = [(_named(each, t), each) for each in sources]
     return {
         part.view: gr.update(value=view),
-        part.source: gr.update(choices=[(t("answers.everything"), ""), *named], value=source),
+        part.source: gr.update(choices=[(t("answers.everything"), ""), *named], value=chosen_source),
         part.who: gr.update(
             choices=[(called(each, t), each) for each in others], value=looked_at, visible=len(others) > 1
         ),
@@ -49,6 +50,12 @@ def updates(
         part.first: first,
         part.file: gr.update(visible=False),
     }
+
+
+def _named(place: str, t: Translator) -> str:
+    """Return what `kind/source` is called."""
+    kind, _, source = place.partition("/")
+    return source if kind == "data" else t(f"probe.{source}")
 
 
 def _listed(found: Sequence[Row], view: str, who: str, any_rows: bool, t: Translator) -> str:
@@ -62,7 +69,7 @@ def _listed(found: Sequence[Row], view: str, who: str, any_rows: bool, t: Transl
 
 def _one(row: Row, view: str, who: str, t: Translator) -> str:
     item = row.item
-    tags = [item.source if item.kind == "data" else t(f"probe.{item.source}")]
+    tags = [_named(f"{item.kind}/{item.source}", t)]
     tags += [t(key) if has(key := f"{kind}.{item.tag}") else item.tag for kind in _kinds(item.kind) if item.tag]
     tags += [t(f"under.{item.under}")] if item.under else []
     chips = "".join(f'<span class="chip">{shown(tag)}</span>' for tag in tags)

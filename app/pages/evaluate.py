@@ -18,8 +18,10 @@ from core.diagnose.rules import diagnose
 from core.errors import RunError, problem
 from core.evaluate import scores, votes
 from core.evaluate.rows import rows
-from core.runs.directory import Run
+from core.runs.directory import Run, read_config
 from core.wording import Translator
+
+_BROKEN_OFF = ("stopped", "failed", "lost")  # an evaluation that can go on where it was
 
 __all__ = ["EvaluatePage", "build", "chosen_finding", "refresh"]
 
@@ -121,6 +123,13 @@ def _wire_result(studio: Studio, page: EvaluatePage, t: Translator) -> None:
         turns.stop(studio, job)
         return {part.stop: gr.update(interactive=False)}
 
+    def again(values: Mapping[Any, Any]) -> Any:
+        _, job = _chosen(studio, page, values)
+        turns.go_on_evaluating(studio, job)
+        done(t("evaluate.goes_on"), t("language.code"))
+        return _watch(studio, page, values, None, t, chosen=True)
+
+    when(part.again.click, again, page.looked_at, page.watched, page.notice, t)
     when(part.stop.click, stop, {page.run, part.job}, [part.stop], page.notice, t)
     when(part.job.input, choose_job, page.looked_at, page.watched, page.notice, t)
     when(page.pulse.click, tick, page.looked_at, page.watched, page.notice, t, **PULSED)
@@ -195,6 +204,7 @@ def _watch(
             part.job: gr.update(choices=[], value=None),
             part.headline: empty(hint),
             part.stop: gr.update(visible=False),
+            part.again: gr.update(visible=False),
             part.box: gr.update(visible=False),
             **nothing,
             **reading.updates(page, None, values, t),
@@ -214,6 +224,7 @@ def _watch(
         part.box: gr.update(visible=score is not None),
         part.figures: verdicts.figures(job, score, t) if score else "",
         part.stop: gr.update(visible=seen.active, interactive=not (job / "stop").exists()),
+        part.again: gr.update(visible=seen.status in _BROKEN_OFF and "options" in (read_config(job) or {})),
         **reading.updates(page, job, values, t, int(values[page.reading.first] or 0) if same else 0),
         **voting.updates(page, job if score else None, t),
     }

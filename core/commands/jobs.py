@@ -121,4 +121,3 @@ def merge(
     result = work_through(job, "core.merge.worker")
     text = f"{result.get('folder', '')}  max logit diff {result.get('max_logit_diff', float('nan')):.2g}"
     answer({"run": run, **result}, as_json, text)
-

@@ -70,6 +70,9 @@ class Evidence:
     @cached_property
     def asked_step(self) -> int:
         """The step of the saved state that was asked."""
+        told = next((each.get("trained") for each in self.score.get("who", ()) if each["id"] == TUNED), None)
+        if told is not None:
+            return int(told)
         saved = self.run.path / self.score.get("adapter", "final")
         if saved.parent.name == "checkpoints":
             return step_of(saved)

@@ -5,6 +5,7 @@ from typing import Any
 
 from core.evaluate.contestants import BASE, TUNED
 
+RIGHT = "right"  # the main metric, where something tells right from wrong
 HALF = 50.0  # percent; chosen by us: whoever gets less than half of it right has not learnt it
 QUARTER = 25.0  # points; chosen by us: a gain that everybody sees, whatever the test
 
@@ -50,8 +51,8 @@ class Tested:
 
     @property
     def is_known(self) -> bool:
-        """Both were judged right or wrong."""
-        return self.of(BASE) is not None and self.of(TUNED) is not None
+        """Both were judged right or wrong; open questions are not."""
+        return self.main == RIGHT and self.of(BASE) is not None and self.of(TUNED) is not None
 
     @property
     def not_learnt(self) -> bool:

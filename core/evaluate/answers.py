@@ -39,7 +39,10 @@ def append(job: Path, answers: Iterable[Answer]) -> None:
 
 
 def read(job: Path, offset: int = 0) -> tuple[list[Answer], int]:
-    """Return the whole answers after byte `offset`, and the offset to pass next time; a half-written line waits."""
+    """Return the whole answers after byte `offset`, and the offset to pass next time; a half-written line waits.
+
+    Lines of before there were contestants have none, and are left out.
+    """
     try:
         with (job / FILE).open("rb") as file:
             file.seek(offset)
@@ -48,4 +51,4 @@ def read(job: Path, offset: int = 0) -> tuple[list[Answer], int]:
         return [], offset
     whole = data[: data.rfind(b"\n") + 1]
     lines: Iterable[dict[str, Any]] = (json.loads(line) for line in whole.split(b"\n") if line)
-    return [Answer(**line) for line in lines], offset + len(whole)
+    return [Answer(**line) for line in lines if "who" in line], offset + len(whole)

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from core.errors import RunError, problem
-from core.models.folder import fingerprint
+from core.models.folder import fingerprint, weight_files
 from core.models.trained import Trained, trained
-from core.runs.directory import Run, find, step_of
+from core.runs import events
+from core.runs.directory import COMPLETE, Run, find, step_of
 from core.workspace import Workspace
 
 BASE, TUNED = "base", "tuned"
+_ROOM = 0.7  # of the free memory; chosen by us
 MOST = 64  # chosen by us: more columns than anybody reads, and adapters of all of them are in memory at once
 
 
@@ -36,10 +40,11 @@ class Contestant:
     saved: str
     prompt: dict[str, Any]  # name, version, text, sha256 of the system prompt it is asked under
     step: int | None = None
+    trained: int | None = None  # the step that the state is from, also of a final one
 
     def described(self) -> dict[str, Any]:
         """Return what the score says of it."""
-        return {"id": self.id, "run": self.run, "saved": self.saved, "step": self.step}
+        return {"id": self.id, "run": self.run, "saved": self.saved, "step": self.step, "trained": self.trained}
 
 
 def checkpoints_of(run: Run) -> list[Other]:
@@ -72,6 +77,7 @@ def contestants(
         found.setdefault((theirs.name, saved), Contestant(id, theirs.name, saved, *_about(theirs, model, prompt)))
     if len(found) > MOST:
         raise RunError(problem("evaluate.too_many", run.name, n=len(found), most=MOST))
+    _check_room(run, [trained(workspace, find(workspace, each.run), each.saved) for each in found.values()])
     return list(found.values())
 
 
@@ -94,9 +100,15 @@ def digest(model: Trained, who: str) -> str:
     return told.hexdigest()
 
 
-def _about(run: Run, model: Trained, prompt: dict[str, Any] | None) -> tuple[dict[str, Any], int | None]:
+def _about(run: Run, model: Trained, prompt: dict[str, Any] | None) -> tuple[dict[str, Any], int | None, int | None]:
     step = step_of(model.tuned) if model.tuned.parent.name == "checkpoints" else None
-    return prompt or dict(run.config["prompt"]), step
+    return prompt or dict(run.config["prompt"]), step, step or _kept_step(run)
+
+
+def _kept_step(run: Run) -> int | None:
+    """Return the step that the final state of a run is from, None of a run that did not tell."""
+    told = events.standing(events.read_from(run.log)[0])
+    return next((each.kept_step for each in reversed(told) if isinstance(each, events.TrainingEnded)), None)
 
 
 def _saved(run: Run, model: Trained) -> str:
@@ -114,10 +126,29 @@ def _checked(run: Run, saved: str) -> str | None:
     """Return a saved state that is one of the run's."""
     if not saved:
         return None
-    known = {str(folder.relative_to(run.path)) for folder in run.checkpoints()} | {"final"}
-    if saved not in known:
-        raise RunError(problem("evaluate.no_checkpoint", run.name, saved=saved, known=", ".join(sorted(known))))
+    if saved not in _states(run):
+        raise RunError(problem("evaluate.no_checkpoint", run.name, saved=saved, known=known_states(run)))
     return saved
+
+
+def known_states(run: Run) -> str:
+    """Return the saved states of a run as they stand in a sentence."""
+    return ", ".join(_states(run)) or "–"
+
+
+def _states(run: Run) -> list[str]:
+    final = ["final"] if (run.path / "final" / COMPLETE).exists() else []
+    return [*final, *(str(folder.relative_to(run.path)) for folder in run.checkpoints())]
+
+
+def _check_room(run: Run, models: Sequence[Trained]) -> None:
+    """Refuse whole models that would not fit: unlike adapters, the weights of each are held beside the base's."""
+    whole = [model.tuned for model in models if not (model.tuned / "adapter_config.json").is_file()]
+    needed = sum(file.stat().st_size for folder in whole[1:] for file in weight_files(folder))
+    free = psutil.virtual_memory().available
+    if needed > _ROOM * free:
+        values = {"n": len(whole), "needed": f"{needed / 1e9:.1f}", "free": f"{free / 1e9:.1f}"}
+        raise RunError(problem("evaluate.whole_models", run.name, **values))
 
 
 def _check_same_base(first: Run, model: Trained, other: Run, theirs: Trained) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.data.pinned import pinned
 from core.data.registry import Registry
-from core.errors import DataError, Problem, RunError, StudioError, problem
+from core.errors import DataError, Problem, RunError, SettingsError, StudioError, problem
 from core.evaluate.contestants import Other, contestants, same_as_trained
 from core.evaluate.metrics.check import Check, validate
 from core.evaluate.options import ENDPOINT, Options
@@ -49,6 +49,10 @@ def prepare(
         if prompt
         else None
     )
+    strangers = [name for name in options.checks if name not in names]
+    if strangers:
+        known = ", ".join(names) or "-"
+        raise SettingsError(problem("evaluate.check_of_none", "checks", name=", ".join(strangers), known=known))
     for text in options.checks.values():
         check_of(text)
     if options.judge not in ("", ENDPOINT):

@@ -32,25 +32,31 @@ def probed(
 ) -> tuple[dict[str, Any], Right]:  # fmt: skip
     """Return what the probes say, and of each of their questions whether it was answered right.
 
-    Where nobody knows who the model should be, the questions for its identity are neither right nor wrong.
+    A question that there was no room for is not counted. Where nobody knows who the model should be, the questions for its
+    identity are neither right nor wrong.
     """
     name, maker = who_it_should_be(workspace, config) or ("", "")
     who_are_you = [item for item in items if item.kind == "identity"]
     general = [item for item in items if item.kind == "kept"]
-    texts = {who: {item.key: theirs[item.key].text for item in who_are_you} for who, theirs in said.items()}
+    said = {who: {key: each for key, each in theirs.items() if each.asked} for who, theirs in said.items()}
+    texts = {who: _texts(who_are_you, theirs) for who, theirs in said.items()}
     old = identity.old_identity(who_are_you, texts[BASE], name, maker)
     right: Right = {who: {} for who in said}
     for who, theirs in said.items():
         if name or maker:
-            for item in who_are_you:
+            for item in (each for each in who_are_you if each.key in theirs):
                 right[who][item.key] = identity.judge(item, theirs[item.key].text, name, maker, old).right
-        right[who] |= {item.key: kept.is_right(item, theirs[item.key].text) for item in general}
-    can = {who: {item.key: theirs[item.key] for item in general} for who, theirs in right.items()}
+        right[who] |= {item.key: kept.is_right(item, theirs[item.key].text) for item in general if item.key in theirs}
+    can = {who: {item.key: theirs[item.key] for item in general if item.key in theirs} for who, theirs in right.items()}
     return {
         "identity": identity_score.summary(who_are_you, texts, name, maker),
         "kept": kept_score.summary(general, can, perplexities),
         "parity": _parity(workspace, run, config),
     }, right
+
+
+def _texts(items: Sequence[Item], theirs: Mapping[str, Answer]) -> dict[str, str]:
+    return {item.key: theirs[item.key].text for item in items if item.key in theirs}
 
 
 def _parity(workspace: Workspace, run: Run, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.evaluate.contestants import BASE, TUNED
-from core.evaluate.items import Kind
 from core.evaluate.rows import Row
 
 # Chosen by us, from what these scores are worth: unrelated sentences share up to 16 % of ROUGE, paraphrases some 30 to 55 %.
@@ -32,7 +31,7 @@ def select(
     *,
     source: str = "",
     tag: str = "",
-    kind: Kind | None = None,
+    kind: str | None = None,
     words: str = "",
     who: str = TUNED,
     other: str = BASE,

@@ -4,8 +4,9 @@ The shape of what comes out is told in docs/evaluation.md; `scores` writes it do
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from core.evaluate import statistics
 from core.evaluate.answers import Answer
 from core.evaluate.contestants import BASE, TUNED
 from core.evaluate.items import Item
-from core.evaluate.metrics import METRICS, classification, corpus, grade, signatures
+from core.evaluate.metrics import METRICS, Corpus, classification, corpus, grade, signatures
 from core.evaluate.metrics.check import Check, detect
 from core.evaluate.options import Options
 from core.evaluate.prepare import AUTO, check_of
@@ -23,7 +24,8 @@ from core.runs.directory import Run
 from core.workspace import Workspace
 
 MAIN = "right"
-GENERAL = "kept"  # the source of the general texts whose perplexity is measured
+OPEN = "rougeL"  # the main metric where nothing tells right from wrong
+GENERAL = ":prose"  # the source of the texts whose perplexity is measured; no data set can have that name
 Values = dict[str, float | None]
 Answers = Mapping[str, Mapping[str, Answer]]  # contestant -> item's key -> answer
 Losses = Mapping[str, tuple[float, int]]  # contestant -> nats and tokens
@@ -37,23 +39,43 @@ class Graded:
     items: Sequence[Item]
     check: Check
     rows: Mapping[str, Sequence[Values]]
+    texts: Mapping[str, Sequence[str]]
+    asked: Mapping[str, Sequence[bool]]  # a question that there was no room for is neither right nor wrong
 
     def column(self, who: str, metric: str) -> np.ndarray:
         """Return the values of a metric, shape (n,), NaN where it does not apply."""
         return np.array([math.nan if (v := row.get(metric)) is None else v for row in self.rows[who]], float)
 
+    @cached_property
+    def corpora(self) -> dict[str, dict[str, Corpus]]:
+        """The metrics of the whole set by contestant; of rows without a reference, or that were not asked, see `counted`."""
+        expected = [item.expected for item in self.items]
+        names = [name for name, metric in METRICS.items() if metric.kind == "corpus"]
+        return {who: {name: corpus(name, texts, expected) for name in names} for who, texts in self.texts.items()}
+
+    def counted(self, *who: str) -> np.ndarray:
+        """Return which rows a metric of the whole set counts: those with a reference that all of these were asked."""
+        there = [bool(item.expected.strip()) for item in self.items]
+        return np.logical_and.reduce([there, *(self.asked[each] for each in who)])
+
 
 def score_of(
-    workspace: Workspace, run: Run, config: dict[str, Any], items: Sequence[Item], said: Answers, measured: Measured
-) -> tuple[dict[str, Any], dict[str, dict[str, Values]]]:
-    """Return the score (data sets, probes and signatures) and the grades of every answer, contestant -> item -> values."""
+    workspace: Workspace, run: Run, config: dict[str, Any], items: Sequence[Item], said: Answers, measured: Measured,
+    go_on: Callable[[], None],
+) -> tuple[dict[str, Any], dict[str, dict[str, Values]]]:  # fmt: skip
+    """Return the score (data sets, probes and signatures) and the grades of every answer, contestant -> item -> values.
+
+    `go_on` is called before each data set; what it raises ends the work.
+    """
     options = Options.model_validate(config["options"])
     grades: dict[str, dict[str, Values]] = {who: {} for who in said}
     score: dict[str, Any] = {"datasets": {}, "signatures": {}, "probes": {}}
     for name in [each["name"] for each in config["data"]]:
-        found = graded([item for item in items if item.source == name], said, check_of(options.checks.get(name, AUTO)))
-        score["datasets"][name] = scored(found, said, measured.get(name, {}))
-        score["signatures"][name] = signed(found, said)
+        go_on()
+        mine = [item for item in items if item.kind == "data" and item.source == name]
+        found = graded(mine, said, check_of(options.checks.get(name, AUTO)))
+        score["datasets"][name] = scored(found, measured.get(name, {}))
+        score["signatures"][name] = signed(found)
         for who, rows in found.rows.items():
             grades[who] |= {item.key: row for item, row in zip(found.items, rows, strict=True)}
     if options.probes:
@@ -66,36 +88,57 @@ def score_of(
 
 def graded(items: Sequence[Item], answers: Answers, check: Check | None = None) -> Graded:
     """Grade every answer to the items of one data set; None takes the check that the data asks for."""
-    check = check or detect([item.expected for item in items], [item.keywords for item in items])
+    expected = [item.expected for item in items]
+    check = check or detect(expected, [item.keywords for item in items])
+    if check.kind == "label" and not check.pattern:
+        check = Check("label", "\n".join(classification.labels_of(expected)))
     rows = {who: [_grade(check, item, theirs[item.key]) for item in items] for who, theirs in answers.items()}
-    return Graded(items, check, rows)
+    texts = {who: [theirs[item.key].text for item in items] for who, theirs in answers.items()}
+    asked = {who: [theirs[item.key].asked for item in items] for who, theirs in answers.items()}
+    return Graded(items, check, rows, texts, asked)
 
 
-def scored(found: Graded, answers: Answers, losses: Losses) -> dict[str, Any]:
+def scored(found: Graded, losses: Losses) -> dict[str, Any]:
     """Return what the score says of one data set."""
-    texts = {who: [theirs[item.key].text for item in found.items] for who, theirs in answers.items()}
     expected = [item.expected for item in found.items]
-    score: dict[str, Any] = {"n": len(found.items), "check": found.check.to_dict(), "main": MAIN}
-    score |= {who: _values(found, who, texts[who], expected) for who in answers}
-    score["intervals"] = {who: _intervals(found, who, texts[who], expected) for who in answers}
+    told = any(row.get(MAIN) is not None for rows in found.rows.values() for row in rows)
+    score: dict[str, Any] = {
+        "n": len(found.items),
+        "check": found.check.to_dict(),
+        "main": MAIN if told else OPEN,
+        "unasked": {who: count for who, asked in found.asked.items() if (count := len(asked) - sum(asked))},
+    }
+    score |= {who: _values(found, who) for who in found.rows}
+    score["intervals"] = {who: _intervals(found, who) for who in found.rows}
     score["against"] = {
-        who: {other: _against(found, who, other, texts, expected) for other in _rivals(who)}
-        for who in answers if who != BASE
-    }  # fmt: skip
+        who: {other: _against(found, who, other) for other in _rivals(who)} for who in found.rows if who != BASE
+    }
     score["by_tag"] = _by_tag(found)
     if found.check.kind == "label":
-        score["confusion"] = {
-            who: classification.confusion(said, expected, found.check.labels) for who, said in texts.items()
-        }
-    score["perplexity"] = {who: perplexity(losses.get(who)) for who in answers}
+        score["confusion"] = {who: _classified(said, expected, found.check.labels) for who, said in found.texts.items()}
+    score["perplexity"] = {who: perplexity(losses.get(who)) for who in found.rows}
     return score
 
 
-def signed(found: Graded, answers: Answers) -> dict[str, str]:
+def _classified(said: Sequence[str], expected: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+    """Return the table of what was said for what, with accuracy and macro F1 and the interval of each."""
+    size = (len(labels), len(labels) + 1)
+    rows = [classification.counts([one], [wanted], labels) for one, wanted in zip(said, expected, strict=True)]
+    flat = np.array(rows, float).reshape(len(rows), -1)
+    told = classification.confusion(said, expected, labels)
+    for name, score in (("accuracy", classification.accuracy), ("macro_f1", classification.macro_f1)):
+
+        def of(sums: np.ndarray, score: Callable[[np.ndarray], np.ndarray] = score) -> np.ndarray:
+            return score(sums.reshape(-1, *size))
+
+        bounds = statistics.corpus_interval(flat, of)
+        told[name] = [_round(of(flat.sum(axis=0))[0]), *(_round(bound) for bound in bounds)]
+    return told
+
+
+def signed(found: Graded) -> dict[str, str]:
     """Return how each metric of a data set was computed."""
-    who = TUNED if TUNED in answers else next(iter(answers))
-    texts = [answers[who][item.key].text for item in found.items]
-    return signatures(texts, [item.expected for item in found.items], found.check)
+    return signatures(found.texts[TUNED], [item.expected for item in found.items], found.check)
 
 
 def perplexity(loss: tuple[float, int] | None) -> float | None:
@@ -106,17 +149,13 @@ def perplexity(loss: tuple[float, int] | None) -> float | None:
 
 
 def _grade(check: Check, item: Item, answer: Answer) -> Values:
-    return grade(
-        check,
-        answer.text,
-        item.expected,
-        keywords=item.keywords,
-        docs=[doc.text for doc in item.docs],
-        ended=answer.ended,
-    )
+    if not answer.asked:
+        return {name: None for name, metric in METRICS.items() if metric.kind == "mean"}
+    docs = [doc.text for doc in item.docs]
+    return grade(check, answer.text, item.expected, keywords=item.keywords, docs=docs, ended=answer.ended)
 
 
-def _values(found: Graded, who: str, texts: Sequence[str], expected: Sequence[str]) -> Values:
+def _values(found: Graded, who: str) -> Values:
     values: Values = {}
     for name, metric in METRICS.items():
         if metric.kind == "mean":
@@ -124,27 +163,26 @@ def _values(found: Graded, who: str, texts: Sequence[str], expected: Sequence[st
             column = column[~np.isnan(column)]
             values[name] = _round(column.mean()) if len(column) else None
         else:
-            told = corpus(name, texts, expected)
-            values[name] = _round(told.score(told.statistics.sum(axis=0, keepdims=True))[0])
+            told, counted = found.corpora[who][name], found.counted(who)
+            total = told.statistics[counted].sum(axis=0, keepdims=True)
+            values[name] = _round(told.score(total)[0]) if counted.any() else None
     return values
 
 
-def _intervals(found: Graded, who: str, texts: Sequence[str], expected: Sequence[str]) -> dict[str, Any]:
+def _intervals(found: Graded, who: str) -> dict[str, Any]:
     intervals = {}
     for name in _compared():
         if METRICS[name].kind == "mean":
             column = found.column(who, name)
             bounds = statistics.interval(column[~np.isnan(column)])
         else:
-            told = corpus(name, texts, expected)
-            bounds = statistics.corpus_interval(told.statistics, told.score)
+            told = found.corpora[who][name]
+            bounds = statistics.corpus_interval(told.statistics[found.counted(who)], told.score)
         intervals[name] = [_round(bound) for bound in bounds]
     return intervals
 
 
-def _against(
-    found: Graded, who: str, other: str, texts: Mapping[str, Sequence[str]], expected: Sequence[str]
-) -> dict[str, Any]:
+def _against(found: Graded, who: str, other: str) -> dict[str, Any]:
     told = {}
     for name in _compared():
         if METRICS[name].kind == "mean":
@@ -152,9 +190,11 @@ def _against(
             both = ~(np.isnan(mine) | np.isnan(theirs))
             compared = statistics.compare(mine[both], theirs[both])
         else:
-            mine_told, theirs_told = corpus(name, texts[who], expected), corpus(name, texts[other], expected)
-            compared = statistics.compare_corpus(mine_told.statistics, theirs_told.statistics, mine_told.score)
-        told[name] = {key: _round(each) if isinstance(each, float) else each for key, each in compared.to_dict().items()}
+            one, two, counted = found.corpora[who][name], found.corpora[other][name], found.counted(who, other)
+            compared = statistics.compare_corpus(one.statistics[counted], two.statistics[counted], one.score)
+        told[name] = {
+            key: _round(each) if isinstance(each, float) else each for key, each in compared.to_dict().items()
+        }
     return told
 
 

@@ -4,12 +4,14 @@ All contestants answer from one load of the base. Every batch is written down as
 stopped or killed keeps what it has, and goes on there when it is started again.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 
 from core.errors import Problem, RunError, problem
 from core.evaluate import items as asking, scores
@@ -17,7 +19,7 @@ from core.evaluate.answering import answer_all
 from core.evaluate.answers import Answer
 from core.evaluate.asking import Asked
 from core.evaluate.choosing import Decoding
-from core.evaluate.contestants import BASE, TUNED, Contestant, digest
+from core.evaluate.contestants import BASE, TUNED, Contestant, digest, known_states
 from core.evaluate.generate import batch_limits
 from core.evaluate.items import Item
 from core.evaluate.judging import judged, verdict
@@ -29,6 +31,7 @@ from core.evaluate.scoring import score_of
 from core.models.folder import context_length
 from core.models.load import Many, forget_defaults, load_many, pick_device
 from core.models.trained import Trained, trained
+from core.progress import Cancelled
 from core.render.tokenizer import ChatTokenizer
 from core.runs import events
 from core.runs.directory import Run, find, read_config
@@ -37,6 +40,8 @@ from core.runs.work import run_worker
 from core.workspace import Workspace
 
 Said = dict[str, dict[str, Answer]]
+WEIGHTS = "weights.json"
+_WAY = 1  # of making answers; another number where the same weights and tokens may give others
 
 
 def work(job: Path) -> None:
@@ -50,19 +55,27 @@ class _Evaluation:
     def __init__(self, job: Path) -> None:
         self.job, self.log, self.run = job, job / "events.jsonl", Run(job.parent.parent)
         self.config = read_config(job)
+        if "options" not in self.config:  # it waited while an older studio was replaced
+            raise RunError(problem("evaluate.old_job", job.name))
         self.workspace = Workspace.at(self.config["workspace"], tuple(self.config["allow"]))
         self.options = Options.model_validate(self.config["options"])
         self.who = [Contestant(**each) for each in self.config["contestants"]]
-        self.models: dict[str, Trained] = {
-            each.id: trained(self.workspace, find(self.workspace, each.run), each.saved) for each in self.who
-        }
+        self.models: dict[str, Trained] = {each.id: self._trained(each) for each in self.who}
         tokenizers = {who: ChatTokenizer.load(model.tuned) for who, model in self.models.items()}
         self.tokenizers = {BASE: tokenizers[TUNED], **tokenizers}
         system = {each.id: each.prompt["text"] for each in self.who}
         self.system = {BASE: system[TUNED], **system}
 
+    def _trained(self, contestant: Contestant) -> Trained:
+        run = find(self.workspace, contestant.run)
+        found = trained(self.workspace, run, contestant.saved)
+        if not found.tuned.is_dir():
+            raise RunError(problem("evaluate.no_checkpoint", run.name, saved=contestant.saved, known=known_states(run)))
+        return found
+
     def work(self) -> None:
         self._phase("checking_data")
+        self.weights = self._weights()
         if not self.config["prompt"]["same_as_trained"]:
             names = {"used": self.config["prompt"]["name"], "trained": self.run.config["prompt"]["name"]}
             self._warn(problem("evaluate.other_prompt", self.run.name, **names))
@@ -79,7 +92,7 @@ class _Evaluation:
         self._phase("perplexity")
         losses = measure(loaded, self.tokenizers, self.system, items)
         self._phase("scoring")
-        found, grades = score_of(self.workspace, self.run, self.config, items, said, losses)
+        found, grades = score_of(self.workspace, self.run, self.config, items, said, losses, self._go_on)
         dtype = str(loaded.model.dtype).removeprefix("torch.")
         del loaded  # a judge of this machine needs the room
         if self.options.judge:
@@ -90,7 +103,7 @@ class _Evaluation:
             "job": self.job.name,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "adapter": self.config["adapter"],
-            "who": [{"id": BASE}, *(each.described() for each in self.who)],
+            "who": [{"id": BASE}, *({**each.described(), "sha256": self.weights[each.id]} for each in self.who)],
             **found,
             "judge": verdict(self.job, grades),
             "prompt": self.config["prompt"],
@@ -104,6 +117,24 @@ class _Evaluation:
     def _prompt(self, who: str, item: Item) -> list[int]:
         return self.tokenizers[who].prompt_ids(item.asked_under(self.system[who]).messages, item.tools)
 
+    def _weights(self) -> dict[str, str]:
+        """Return what tells each contestant's weights from others.
+
+        Raises:
+            RunError: if they are others than when the job began: a run that went on meanwhile has a new result.
+        """
+        file = self.job / WEIGHTS
+        now = {who: digest(self.models.get(who, self.models[TUNED]), who) for who in self.tokenizers}
+        if not file.exists():
+            aside = file.with_name(f"{WEIGHTS}.part")
+            aside.write_text(json.dumps(now), encoding="utf-8")
+            aside.replace(file)
+        before = json.loads(file.read_text(encoding="utf-8"))
+        changed = [who for who, each in now.items() if before.get(who) != each]
+        if changed:
+            raise RunError(problem("evaluate.other_weights", self.run.name, who=", ".join(changed)))
+        return now
+
     def _answers(self, loaded: Many, items: Sequence[Item], prompts: Mapping[str, Mapping[str, list[int]]]) -> Said:
         self._phase("answering")
         chosen = self.options
@@ -114,9 +145,17 @@ class _Evaluation:
         context = max(0, context_length(self.models[TUNED].base) - max(map(loaded.virtual_tokens, prompts)))
         self._warn_of_long(items, prompts, context)
         asked = Asked(loaded, self.tokenizers, context, decoding, self._warn)
-        about = (str(loaded.model.dtype), pick_device(), torch.__version__, repr(decoding))
+        about = [
+            _WAY,
+            str(loaded.model.dtype),
+            pick_device(),
+            torch.__version__,
+            transformers.__version__,
+            repr(decoding),
+        ]
+        about += [context, loaded.model.get_input_embeddings().num_embeddings]
         folder = self.workspace.cache / "answers"
-        known = {who: Known(folder, digest(self.models.get(who, self.models[TUNED]), who), *about) for who in prompts}
+        known = {who: Known(folder, self.weights[who], *about, self.tokenizers[who].stop_ids) for who in prompts}
 
         def tell(done: int, total: int, left: float) -> None:
             events.append(self.log, events.Progress(done=done, total=total, seconds_left=round(left, 1)))
@@ -148,6 +187,10 @@ class _Evaluation:
             "dtype": dtype,
             "device": pick_device(),
         }
+
+    def _go_on(self) -> None:
+        if (self.job / "stop").exists():
+            raise Cancelled
 
     def _phase(self, name: str) -> None:
         events.append(self.log, events.Phase(name=name))

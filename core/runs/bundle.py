@@ -4,7 +4,7 @@ NAME.run.zip
   bundle.json     format, name, when it was made        config.yaml     what was asked and resolved
   events.jsonl    curve and end, as the worker wrote them
   worker.log      the end of its raw output             notes.yaml      what a person wrote about the run
-  scores/*.json                                         evaluations/NAME/{config.yaml,events.jsonl,answers.jsonl}
+  scores/*.json                                         evaluations/NAME/config.yaml, and what is there of EVALUATION
 
 Folders of this machine are shortened, and what the environment calls a key or password is masked wherever it occurs.
 Opening one is the business of `unbundle`.
@@ -27,6 +27,9 @@ from core.workspace import PROJECT, Workspace
 FORMAT = 1
 SUFFIX = ".run.zip"
 CONFIG_KEYS = ("kind", "created", "settings", "data", "model", "prompt", "versions", "plan", "findings", "continued")
+EVALUATION = (  # what an evaluation leaves in its directory beside its config.yaml
+    "events.jsonl", "items.jsonl", "answers.jsonl", "grades.jsonl", "votes.jsonl", "judged.jsonl", "batches.json",
+)  # fmt: skip
 _LOG_BYTES = 1_000_000  # of worker.log, its end; chosen by us: a trace is in it, a day of output is not
 _SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH(?!OR(?!I))", re.IGNORECASE)  # AUTHORIZATION, not AUTHOR
 _IN_ADDRESS = re.compile(
@@ -75,7 +78,7 @@ def _texts(run: Run) -> Iterator[tuple[str, str]]:
         if not (job / "events.jsonl").exists():  # it waits, and would wait for ever elsewhere
             continue
         yield f"evaluations/{job.name}/config.yaml", yaml_text.dump({**read_config(job), "workspace": "", "allow": []})
-        for name in ("events.jsonl", "answers.jsonl"):
+        for name in EVALUATION:
             if (job / name).exists():
                 yield f"evaluations/{job.name}/{name}", _read(job / name)
 

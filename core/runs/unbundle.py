@@ -6,7 +6,6 @@ it is sound. Such a run has no weights and cannot be resumed; it can be looked a
 
 import hashlib
 import json
-import math
 import re
 import shutil
 import stat
@@ -24,9 +23,11 @@ import yaml
 
 from core import yaml_text
 from core.errors import PathError, Problem, RunError, SettingsError, problem
-from core.runs import events, notes, trash
-from core.runs.bundle import CONFIG_KEYS, FORMAT, SUFFIX
+from core.runs import evaluated, events, notes, trash
+from core.runs.bundle import CONFIG_KEYS, EVALUATION, FORMAT, SUFFIX
 from core.runs.directory import Run
+from core.runs.evaluated import is_short
+from core.runs.scored import MOST_SETS, is_score
 from core.settings import from_dict
 from core.wording import has
 from core.workspace import Workspace, checked_name, slug
@@ -36,13 +37,12 @@ MOST_BYTES = 500_000_000  # unpacked; chosen by us: the log of a million steps h
 _MOST_YAML = 2_000_000
 _DEEPEST = 30  # levels of a YAML file; a config has six, and the reader in C ends the program from some ten thousand on
 _MOST_LIST = 1_000_000  # bytes of the list of files; 2,000 entries have a third of that
-_MOST_SETS, _LONGEST = 300, 100  # data sets that a file names, and characters of a name; chosen by us
 _LARGEST = 2**63
 _BOMB = 100  # times its size, from 10 MB on: text packs ten- to twentyfold
 _NAME = r"[\w][\w.\- ]{0,99}"
 _ALLOWED = re.compile(
     rf"bundle\.json|config\.yaml|prompt\.txt|events\.jsonl|worker\.log|notes\.yaml|scores/{_NAME}\.json"
-    rf"|evaluations/{_NAME}/(config\.yaml|events\.jsonl|answers\.jsonl)"
+    rf"|evaluations/{_NAME}/(config\.yaml|{'|'.join(map(re.escape, EVALUATION))})"
 )
 _ODD = re.compile(rb"\\u[dD]|\d{19}")  # a line without these has neither half characters nor huge numbers
 _EVENTS: dict[str, Any] = {kind.event: kind for kind in get_args(events.Event)}
@@ -147,11 +147,13 @@ def _check(file: Path, place: str, bundle: str) -> None:
     if place.endswith(".yaml"):
         _yaml(file, place, bundle)
     elif place.startswith("scores/"):
-        _require(_is_score(_json(file, bundle, place), file.stem), bundle, place)
-    elif place.endswith("answers.jsonl"):
-        _lines(file, place, bundle, lambda line: bool(line))
+        _require(is_score(_json(file, bundle, place), file.stem), bundle, place)
+    elif file.name == evaluated.LIMITS:
+        _require(evaluated.are_limits(file), bundle, place)
+    elif file.name in evaluated.LINES:
+        _lines(file, place, bundle, evaluated.LINES[file.name], torn=file.name in evaluated.MAY_BE_TORN)
     elif place.endswith("events.jsonl"):
-        _lines(file, place, bundle, _is_event)
+        _lines(file, place, bundle, _is_event, torn=True)
 
 
 def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
@@ -160,8 +162,8 @@ def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
     data, model, prompt = config.get("data"), config.get("model"), config.get("prompt")
     sound = (
         isinstance(data, list)
-        and len(data) <= _MOST_SETS
-        and all(isinstance(each, dict) and _texts(each, "name", "sha1") and _is_short(each["name"]) for each in data)
+        and len(data) <= MOST_SETS
+        and all(isinstance(each, dict) and _texts(each, "name", "sha1") and is_short(each["name"]) for each in data)
         and isinstance(model, dict)
         and _texts(model, "path")
         and isinstance(prompt, dict)
@@ -175,7 +177,7 @@ def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
     except SettingsError as error:
         raise RunError(problem("bundle.settings", bundle), *error.problems) from error
     named = [*settings.data.train, *settings.data.test]
-    _require(len(named) <= _MOST_SETS and all(map(_is_short, named)), bundle, "config.yaml")
+    _require(len(named) <= MOST_SETS and all(map(is_short, named)), bundle, "config.yaml")
     made = _json(folder / "bundle.json", bundle)
     kept = {key: config[key] for key in CONFIG_KEYS if key in config}
     kept["created"] = str(config.get("created", ""))[:40]
@@ -233,13 +235,21 @@ def _json(file: Path, bundle: str, place: str = "bundle.json") -> dict[str, Any]
     return dict(values)
 
 
-def _lines(file: Path, place: str, bundle: str, sound: Callable[[dict[str, Any]], bool]) -> None:
-    """Check every line of a JSONL file; one that a full disk cut off is passed over, as everywhere."""
+def _lines(
+    file: Path, place: str, bundle: str, sound: Callable[[dict[str, Any]], bool], *, torn: bool
+) -> None:  # fmt: skip
+    """Check every line of a JSONL file.
+
+    Args:
+        torn: pass over a line that a full disk or a kill cut off, as its reader does; else only the last may be one.
+    """
     with file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                values = json.loads(line)
-            except (ValueError, RecursionError):
+                values = json.loads(line) if line.strip() else None
+            except (ValueError, RecursionError) as error:
+                unread = torn if isinstance(error, ValueError) else file.name == "events.jsonl"
+                _require(unread, bundle, f"{place}:{number}")
                 continue
             sane = isinstance(values, dict) and (not _ODD.search(line) or _can_be_told(values))
             _require(sane and sound(values), bundle, f"{place}:{number}")
@@ -286,34 +296,14 @@ def _has_words(values: dict[str, Any]) -> bool:
         return False
 
 
-def _is_score(values: dict[str, Any], stem: str) -> bool:
-    found = values.get("datasets")
-    if values.get("job") != stem or not isinstance(values.get("created"), str) or not isinstance(found, dict):
-        return False
-    if len(found) > _MOST_SETS or not all(map(_is_short, found)):
-        return False
-    sides = [
-        each.get(side) if isinstance(each, dict) else None for each in found.values() for side in ("base", "tuned")
-    ]
-    return all(isinstance(side, dict) and "right" in side and all(map(_is_number, side.values())) for side in sides)
-
-
 def _is_prompt(values: dict[str, Any]) -> bool:
-    named = _texts(values, "name", "sha256") and _is_short(values["name"]) and isinstance(values.get("version"), int)
+    named = _texts(values, "name", "sha256") and is_short(values["name"]) and isinstance(values.get("version"), int)
     if "text" not in values:
         return False
     text = values["text"]
     if text is None:
         return named
     return named and isinstance(text, str) and hashlib.sha256(text.encode()).hexdigest() == values["sha256"]
-
-
-def _is_short(name: str) -> bool:
-    return len(name) <= _LONGEST
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _texts(values: dict[str, Any], *keys: str) -> bool:

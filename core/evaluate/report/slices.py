@@ -7,7 +7,7 @@ from core.evaluate.changes import shown
 from core.evaluate.contestants import BASE, TUNED
 from core.evaluate.in_words import ability, called, figure
 from core.evaluate.report.pictures import bar
-from core.evaluate.report.pieces import table
+from core.evaluate.report.pieces import paragraph, table
 from core.wording import Translator
 
 
@@ -38,7 +38,18 @@ def confusion(told: Mapping[str, Any], who: str, t: Translator) -> str:
         ]  # fmt: skip
         rows.append([shown(label), *cells])
     caption = t("report.confusion", who=called(who, t))
-    return table(["", *map(shown, columns)], rows, caption, numbers=range(1, width + 1), kind="confusion")
+    made = table(["", *map(shown, columns)], rows, caption, numbers=range(1, width + 1), kind="confusion")
+    return made + (paragraph(_classified(told, t), "soft") if "macro_f1" in told else "")
+
+
+def _classified(told: Mapping[str, Any], t: Translator) -> str:
+    """Return accuracy and macro F1 with their intervals, as a sentence."""
+    blanks: dict[str, str] = {}
+    for name in ("accuracy", "macro_f1"):
+        value, low, high = told[name]
+        between = "" if low is None or high is None else f" (95 %: {figure(low)} … {figure(high)})"
+        blanks |= {name: figure(value), f"{name}_between": between}
+    return t("report.classified", **blanks)
 
 
 def _label(label: str, t: Translator) -> str:
