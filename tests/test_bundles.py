@@ -7,19 +7,28 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from app.evaluate import verdicts
 from app.runs import rerun
 from app.studio import Studio
 from core.errors import RunError
-from core.runs import bundle, directory, events, notes, unbundle
+from core.evaluate import answering, answers, items, judge, pairs, scores, votes
+from core.evaluate.probes import identity_score, kept_score
+from core.evaluate.rows import rows
+from core.records import Document, Message, ToolCall
+from core.runs import bundle, directory, evaluated, events, notes, scored, unbundle
 from core.runs.compare import differences
 from core.runs.summary import Shelf
+from core.wording import words
 from core.workspace import PROJECT, Workspace
 from tests.finished_runs import finished_run
+from tests.scored import JOB, Told, desk, mood, write_evaluation
 
 ROOT = Path(__file__).parent.parent
 SECRET = "s3cret-of-the-tracker"
@@ -40,7 +49,7 @@ def packed(workspace: Workspace, tmp_path: Path) -> Path:
     return bundle.write(workspace, whole_run(workspace), tmp_path / "one.run.zip")
 
 
-def whole_run(workspace: Workspace, **config: object) -> directory.Run:
+def whole_run(workspace: Workspace, **config: Any) -> directory.Run:
     """Return a run with everything that one can have."""
     model = {"model.path": str(workspace.models / "base"), "lora.rank": 8}
     run = finished_run(
@@ -228,6 +237,12 @@ REFUSED: dict[str, tuple[str, Change]] = {
         config_with(prompt={"name": "ours", "version": 1, "sha256": ""}),
     ),
     "answers that are no mappings": ("bundle.broken", with_file("evaluations/a/answers.jsonl", "[1]\n")),
+    "events so deep that their reader crashes": (
+        "bundle.broken", with_file("evaluations/a/events.jsonl", "[" * 60_000 + "\n")
+    ),
+    "limits of a batch that are none": ("bundle.broken", with_file("evaluations/a/batches.json", "[4096]")),
+    "limits of a batch that are words": ("bundle.broken", with_file("evaluations/a/batches.json", '["4096", 16]')),
+    "what nobody knows of an evaluation": ("bundle.foreign_file", with_file("evaluations/a/weights.jsonl", "{}\n")),
 }  # fmt: skip
 
 
@@ -246,10 +261,198 @@ def test_a_bundle_that_is_not_as_it_should_be_is_refused_and_leaves_nothing(
     assert not (tmp_path / "evil.txt").exists()
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[directory.Run, Path]:
+    """Return a run with all that an evaluation can leave, and its bundle."""
+    root = tmp_path_factory.mktemp("asked")
+    workspace = Workspace.at(root / "workspace")
+    run = finished_run(workspace, "one", settings={"model.path": str(workspace.models / "base")})
+    job = write_evaluation(run.path, {"desk_test": desk([20])[:12], "mood_zh": mood([20])[:6]}, steps=[20])
+    compared = pairs.pairs(items.read(job), answers.read(job)[0])
+    judge.judge(job, compared, lambda questions: ["A", "?"] * (len(questions) // 2), "host/judge")
+    score = scores.of(run, job)
+    assert score is not None
+    scores.write(run, {**score, "judge": judge.summary(judge.read(job), scores.grades(job))})
+    for number, choice in enumerate(votes.CHOICES):
+        votes.vote(job, compared[number].item, choice)
+    votes.undo(job)
+    (job / answering.LIMITS).write_text("[4096, 16]")
+    return run, bundle.write(workspace, run, root / "one.run.zip")
+
+
+def test_an_evaluation_is_the_same_elsewhere(elsewhere: Workspace, asked: tuple[directory.Run, Path]) -> None:
+    here, there = asked[0], unbundle.open_bundle(elsewhere, asked[1])
+    (job,), (opened,) = here.jobs("evaluations"), there.jobs("evaluations")
+    assert len(rows(opened)) > 18
+    assert len(votes.read(opened)) == 3
+    assert judge.read(opened)
+    for read in (rows, items.read, answers.read, scores.grades, votes.read, judge.read):
+        assert read(opened) == read(job)
+    assert (opened / answering.LIMITS).read_text() == "[4096, 16]"
+    mine, theirs = scores.of(here, job), scores.of(there, opened)
+    assert mine is not None
+    assert mine == theirs
+    for show in (verdicts.headline, verdicts.cards):
+        assert show(mine, words("en")) == show(theirs, words("en")) != ""
+    assert Shelf(elsewhere).look()[0][0].scores[0][0] == "desk_test"
+
+
+def test_a_score_that_knows_little_travels_too(workspace: Workspace, elsewhere: Workspace, tmp_path: Path) -> None:
+    run = finished_run(workspace, "one")
+    letters = [Told(f"Write a letter to number {n}.", "", "Dear all,", "Dear Ada,") for n in range(3)]
+    job = write_evaluation(run.path, {"letters": letters})
+    asked = items.read(job)
+    who_are_you = [item for item in asked if item.kind == "identity"]
+    said = {who: {item.key: "I am Qwen." for item in who_are_you} for who in ("base", "tuned")}
+    made = scores.of(run, job)
+    assert made is not None
+    assert made["datasets"]["letters"]["tuned"]["right"] is None
+    unknown = identity_score.summary(who_are_you, said)
+    nothing = kept_score.summary([], {"base": {}, "tuned": {}}, {"base": None, "tuned": None})
+    scores.write(run, {**made, "probes": {**made["probes"], "identity": unknown, "kept": nothing}})
+    opened = unbundle.open_bundle(elsewhere, bundle.write(workspace, run, tmp_path / "b.zip"))
+    found = scores.of(opened, opened.jobs("evaluations")[0])
+    assert found is not None
+    assert found == scores.of(run, job)
+    assert verdicts.cards(found, words("zh"))
+    assert Shelf(elsewhere).look()[0][0].scores == ()
+
+
+def test_answers_of_an_evaluation_that_was_killed_travel_up_to_the_last_whole_one(
+    workspace: Workspace, elsewhere: Workspace, tmp_path: Path
+) -> None:
+    run = finished_run(workspace, "one")
+    job = write_evaluation(run.path, {"desk_test": desk()[:4]}, probes=False, running=True)
+    for name in (answers.FILE, votes.FILE):
+        with (job / name).open("a") as file:
+            file.write('{"item": "desk_te')
+    opened = unbundle.open_bundle(elsewhere, bundle.write(workspace, run, tmp_path / "b.zip"))
+    assert rows(opened.jobs("evaluations")[0]) == rows(job)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [(items.Item, evaluated._Item), (answers.Answer, evaluated._Answer), (judge.Verdict, evaluated._Verdict),
+     (Message, evaluated._Message), (ToolCall, evaluated._ToolCall), (Document, evaluated._Document)],
+)  # fmt: skip
+def test_a_line_is_checked_for_the_fields_that_it_is_read_into(kind: Any, shape: Any) -> None:
+    needed = {each.name: each.default is MISSING and each.default_factory is MISSING for each in fields(kind)}
+    assert {name: field.is_required() for name, field in shape.model_fields.items()} == needed
+
+
+def test_every_file_of_an_evaluation_is_packed_and_checked() -> None:
+    lines = {items.FILE, answers.FILE, scores.GRADES, votes.FILE, judge.FILE}
+    assert lines == set(evaluated.LINES)
+    assert {*lines, answering.LIMITS, "events.jsonl"} == set(bundle.EVALUATION)
+    assert (evaluated.LIMITS, scored.FORMAT) == (answering.LIMITS, scores.FORMAT)
+
+
+def line(file: str, **changes: object) -> Change:
+    """Return what gives the first line of a file other values; None takes a key away."""
+    place = f"evaluations/{JOB}/{file}"
+
+    def change(files: dict[str, bytes]) -> dict[str, bytes]:
+        first, *rest = files[place].decode().split("\n")
+        values = {key: each for key, each in {**json.loads(first), **changes}.items() if each is not None}
+        return {**files, place: "\n".join([json.dumps(values), *rest]).encode()}
+
+    return change
+
+
+def torn(file: str) -> Change:
+    place = f"evaluations/{JOB}/{file}"
+    return lambda files: {**files, place: b"\n".join([files[place].split(b"\n")[0][:-9], files[place]])}
+
+
+def score(place: str, value: object = None) -> Change:
+    """Return what gives the score another value at a dotted place; None takes it away."""
+    name, *keys = f"scores/{JOB}.json", *place.split(".")
+
+    def change(files: dict[str, bytes]) -> dict[str, bytes]:
+        part = whole = json.loads(files[name])
+        for key in keys[:-1]:
+            part = part[int(key) if isinstance(part, list) else key]
+        last: Any = int(keys[-1]) if isinstance(part, list) else keys[-1]
+        if value is None:
+            del part[last]
+        else:
+            part[last] = value
+        return {**files, name: json.dumps(whole).encode()}
+
+    return change
+
+
+DESK = "datasets.desk_test"
+DAMAGED: dict[str, Change] = {
+    "a question without messages": line("items.jsonl", messages=None),
+    "a question with a key that nobody reads": line("items.jsonl", evil=1),
+    "a question by somebody unknown": line("items.jsonl", messages=[{"role": "evil", "content": ""}]),
+    "a question of an unknown kind": line("items.jsonl", kind="evil"),
+    "a question of an unknown probe": line("items.jsonl", kind="kept"),
+    "a question under an unknown prompt": line("items.jsonl", under="evil"),
+    "half a question": torn("items.jsonl"),
+    "an answer that is no text": line("answers.jsonl", text=5),
+    "an answer of nobody": line("answers.jsonl", who="step-²"),
+    "half an answer before others": torn("answers.jsonl"),
+    "a value that is a word": line("grades.jsonl", values={"right": "100"}),
+    "a value that is no number": line("grades.jsonl", values={"right": float("nan")}),
+    "half a line of values": torn("grades.jsonl"),
+    "a vote for the middle": line("votes.jsonl", choice="middle"),
+    "a vote on one answer": line("votes.jsonl", order=["base"]),
+    "a vote without a time": line("votes.jsonl", time=None),
+    "a vote so deep that its reader crashes": with_file(f"evaluations/{JOB}/votes.jsonl", "[" * 60_000 + "\n"),
+    "a verdict for a third": line("judged.jsonl", picks=["third", "first"]),
+    "a verdict without a judge": line("judged.jsonl", judge=None),
+    "a score of another format": score("format", 3),
+    "a score that does not say who": score("who"),
+    "a score that begins with the tuned": score("who.0.id", "tuned"),
+    "a score of nobody": score("who.2.id", "<b>"),
+    "a score that says who twice": score("who.2.id", "base"),
+    "a step that is a word": score("who.2.step", "20"),
+    "no count of questions": score(f"{DESK}.n"),
+    "a main metric that nobody knows": score(f"{DESK}.main", "evil"),
+    "no values of a step": score(f"{DESK}.step-000020"),
+    "a value without bounds": score(f"{DESK}.tuned.chrf", float("inf")),
+    "an interval with one end": score(f"{DESK}.intervals.tuned.right", [1.0]),
+    "a difference that is a word": score(f"{DESK}.against.tuned.base.right.difference", "+3"),
+    "a winner that nobody knows": score(f"{DESK}.against.tuned.base.right.winner", "tuned"),
+    "no comparisons": score(f"{DESK}.against"),
+    "counts of labels that are none": score("datasets.mood_zh.confusion.base.counts", [["1"]]),
+    "a tag without a count": score(f"{DESK}.by_tag.orders.n"),
+    "a tag with words": score(f"{DESK}.by_tag.orders.base.right", "1"),
+    "an identity that nobody has words for": score("probes.identity.who.tuned.verdict", "evil"),
+    "an identity that is not counted": score("probes.identity.who.tuned.leaked"),
+    "an identity under one prompt of one": score("probes.identity.who.tuned", {
+        "n": 1, "right": 1, "leaked": 0, "name": 1, "maker": 1, "asked": {"name": 1, "maker": 1}, "claimed": [],
+        "old": [], "by_under": {}, "verdict": "only_under_prompt"}),
+    "abilities without the base": score("probes.kept.who.base"),
+    "abilities of a step that are not compared": score("probes.kept.who.step-000020.kept"),
+    "a share with one end": score("probes.kept.who.tuned.kept", {"value": 1.0, "low": 1.0, "high": None}),
+    "an ability without a count": score("probes.kept.by_ability.sum.n"),
+    "a prompt that was not compared": score("probes.parity.rows"),
+    "a judge without a share": score("judge.win_rate"),
+    "no decoding": score("decoding"),
+    "a decoding that nobody has words for": score("decoding.strategy", "evil"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_an_evaluation_that_is_not_as_it_should_be_is_refused(
+    elsewhere: Workspace, asked: tuple[directory.Run, Path], tmp_path: Path, name: str
+) -> None:
+    with zipfile.ZipFile(asked[1]) as archive:
+        files = {each: archive.read(each) for each in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "changed.run.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for each, content in DAMAGED[name](files).items():
+            archive.writestr(each, content)
+    refused(elsewhere, tmp_path / "changed.run.zip", "bundle.broken")
+
+
 def test_a_link_a_password_and_a_name_that_stands_twice_are_refused(elsewhere: Workspace, packed: Path) -> None:
     link = zipfile.ZipInfo("worker.log")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    for number, add in enumerate((link, "config.yaml")):
+    added: tuple[zipfile.ZipInfo | str, ...] = (link, "config.yaml")
+    for number, add in enumerate(added):
         copy = packed.with_name(f"{number}.run.zip")
         with zipfile.ZipFile(packed) as source, zipfile.ZipFile(copy, "w") as target:
             for each in source.namelist():

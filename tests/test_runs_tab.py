@@ -245,6 +245,16 @@ def test_every_data_set_has_its_newest_score(workspace: Workspace) -> None:
     assert only(workspace).scores == (("other", 1.0, 2.0, 7), ("pets_test", 25.0, 50.0, 4))
 
 
+def test_a_set_of_open_questions_has_no_score_and_takes_no_other_away(workspace: Workspace) -> None:
+    run = finished_run(workspace, "one", right=50.0)
+    nothing, some = {"right": None, "rougeL": 40.0}, {"right": 2.0}
+    sets = {"letters": {"n": 9, "base": nothing, "tuned": nothing}, "half": {"n": 8, "base": nothing, "tuned": some},
+            "other": {"n": 7, "base": some, "tuned": some}}  # fmt: skip
+    score = {"job": "b", "created": "2026-11-21T13:00:00", "datasets": sets}
+    (run.path / "scores/b.json").write_text(json.dumps(score))
+    assert only(workspace).scores == (("other", 2.0, 2.0, 7), ("pets_test", 25.0, 50.0, 4))
+
+
 def test_yes_to_a_question_ends_no_training_that_somebody_else_has_resumed(workspace: Workspace) -> None:
     run = finished_run(workspace, "one", end="stopped")
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

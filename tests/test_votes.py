@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from core.evaluate import lines
 from core.evaluate.pairs import Pair
 from core.evaluate.votes import FILE, next_pair, order, read, summary, undo, vote
 
@@ -75,6 +76,17 @@ def test_the_last_vote_can_be_taken_back_again_and_again(job):
     vote(job, "desk_test:3", "tie")
     assert [undo(job), undo(job), undo(job)] == ["desk_test:3", "desk_test:1", None]
     assert read(job) == []
+
+
+def test_what_one_page_takes_back_is_its_own_vote_though_another_page_votes_meanwhile(job):
+    for number in (1, 2, 1):  # the first page on 1 and 2, then again on 1
+        vote_for(job, f"desk_test:{number}", "tuned")
+    vote(job, "desk_test:3", "tie")  # the second page, after the first has looked for its last vote …
+    lines.append(job / FILE, [{"undo": "desk_test:1", "time": 9.0}])  # … and before it takes that back
+    assert [each.item for each in read(job)] == ["desk_test:1", "desk_test:2", "desk_test:3"]
+    lines.append(job / FILE, [{"undo": "desk_test:1", "time": 9.0}] * 2)  # both pages: the second finds nothing
+    assert [each.item for each in read(job)] == ["desk_test:2", "desk_test:3"]
+    assert undo(job) == "desk_test:3"
 
 
 def test_a_vote_that_a_crash_cut_off_loses_only_itself(job):

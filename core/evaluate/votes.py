@@ -1,6 +1,7 @@
 """A person compares two answers without knowing whose they are.
 
-    votes.jsonl     appended in the job directory: {"item", "order", "choice", "time"}, or {"undo": item, "time"}
+    votes.jsonl     appended in the job directory: {"item", "order", "choice", "time"}, or {"undo": item, "time"}, which
+                    takes back the last vote on that item
 
 Which answer stands left is drawn from the names of job and item, so that a page that is loaded again shows the same, and
 nothing that the page is given tells whose it is.
@@ -134,11 +135,15 @@ def summary(
 
 
 def _votes(job: Path) -> list[Vote]:
-    """Return the votes that were not taken back, as they were cast."""
+    """Return the votes that were not taken back, as they were cast.
+
+    Another page may have voted between the look of `undo` and its line, so that what it takes back need not be the last.
+    """
     found: list[Vote] = []
     for line in lines.read(job / FILE):
         if "undo" in line:
-            del found[-1:]
+            taken = next((n for n, each in reversed([*enumerate(found)]) if each.item == line["undo"]), len(found))
+            del found[taken : taken + 1]
         else:
             one, two = line["order"]
             found.append(Vote(line["item"], (one, two), line["choice"], line["time"]))

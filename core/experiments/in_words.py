@@ -104,7 +104,11 @@ def _sweep(result: Mapping[str, Any], t: Translator) -> list[str]:
     if best is None:
         return [*found, t("experiment.none_keeps", floor=figure(result["floor"])), _cost(result, t)]
     settings = ", ".join(setting(path, value, t) for path, value in best["params"].items())
-    found.append(t("experiment.best_is", settings=settings, score=_percent(best["value"]), kept=_percent(best["kept"])))
+    told = {"settings": settings, "score": _percent(best["value"])}
+    if best["kept"] is None:
+        found.append(t("experiment.best_alone", **told))
+    else:
+        found.append(t("experiment.best_is", **told, kept=_percent(best["kept"])))
     against = {
         each["number"]: result["against"].get(str(each["number"]))
         for each in result["trials"]

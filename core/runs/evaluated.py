@@ -5,6 +5,7 @@ The files are written by core/evaluate, which this package does not know; tests/
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -28,6 +29,9 @@ def told(code: str) -> AfterValidator:
         return word
 
     return AfterValidator(known)
+
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class _Line(BaseModel):
@@ -70,7 +74,7 @@ class _Item(_Line):
     kind: Literal["data", "identity", "kept"] = "data"
     where: str = ""
     tag: str = ""
-    under: Annotated[str, told("under")] = "trained"
+    under: Annotated[str, told("probe.under")] = "trained"
     keywords: list[str] = []
     tools: str = ""
     docs: list[_Document] = []
@@ -147,14 +151,19 @@ LINES: Mapping[str, Sound] = {  # file -> whether one of its lines can be read
     "votes.jsonl": fits(_Vote | _Undo),
     "judged.jsonl": fits(_Verdict),
 }
-MAY_BE_TORN = ("votes.jsonl", "judged.jsonl")  # their readers pass over a line that a kill cut off; no others do
 LIMITS = "batches.json"
 _is_pair = fits(Annotated[list[Annotated[int, Field(ge=1, strict=True)]], Field(min_length=2, max_length=2)])
 
 
-def are_limits(text: str) -> bool:
-    """Tell whether a text holds the most tokens and the most rows of a batch."""
+def is_passed_over(name: str, line: bytes) -> bool:
+    """Tell whether the reader of a file passes over a line that is no JSON; of answers only one that is not whole yet."""
+    torn = name == "answers.jsonl" and not line.endswith(b"\n")
+    return torn or line == b"\n" or name in ("events.jsonl", "votes.jsonl", "judged.jsonl")
+
+
+def are_limits(file: Path) -> bool:
+    """Tell whether a file holds the most tokens and the most rows of a batch."""
     try:
-        return _is_pair(json.loads(text))
+        return _is_pair(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, RecursionError):
         return False

@@ -26,6 +26,7 @@ class _Contestant(_Part):
     run: str = ""
     saved: str = ""
     step: Count | None = None
+    trained: Count | None = None
 
 
 class _Check(_Part):
@@ -69,6 +70,7 @@ class _Dataset(_Part):
     n: Count
     check: _Check
     main: Annotated[str, told("metric")]
+    unasked: dict[Who, Count] = {}
     intervals: dict[Who, dict[str, _Ends]]
     against: dict[Who, dict[Who, dict[str, _Compared]]]
     by_tag: dict[str, _Tagged]

@@ -24,7 +24,7 @@ from core.runs.directory import Run, is_config, load
 from core.workspace import Workspace
 
 _YOUNG = 2.0  # seconds; what changed so recently may have changed again within the same tick of the file system's clock
-_VERSION = 2  # of what is kept; another one is made anew
+_VERSION = 3  # of what is kept; another one is made anew
 _MOST_SETS = 50  # data sets whose scores are told of a run; chosen by us
 _SAVED_EVERY = 5.0  # seconds between two writings of the file, at least
 
@@ -236,7 +236,10 @@ def _of_folder(path: Path) -> dict[str, Any]:
 
 
 def _scores(path: Path) -> list[list[Any]]:
-    """Return (data set, right of the base, right of the tuned model, examples) of the newest evaluation with each set."""
+    """Return (data set, right of the base, right of the tuned model, examples) of the newest evaluation that tells it.
+
+    A set of open questions, to which nothing tells right from wrong, has none.
+    """
     told: list[tuple[str, dict[str, list[Any]]]] = []
     for file in path.glob("scores/*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -244,6 +247,7 @@ def _scores(path: Path) -> list[list[Any]]:
             rows = {
                 name: [name, float(each["base"]["right"]), float(each["tuned"]["right"]), int(each.get("n") or 0)]
                 for name, each in score["datasets"].items()
+                if None not in (each["base"]["right"], each["tuned"]["right"])
             }
             told.append((str(score["created"]) + str(score["job"]), rows))
     newest: dict[str, list[Any]] = {}

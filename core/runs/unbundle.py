@@ -150,10 +150,8 @@ def _check(file: Path, place: str, bundle: str) -> None:
         _require(is_score(_json(file, bundle, place), file.stem), bundle, place)
     elif file.name == evaluated.LIMITS:
         _require(evaluated.are_limits(file), bundle, place)
-    elif file.name in evaluated.LINES:
-        _lines(file, place, bundle, evaluated.LINES[file.name], torn=file.name in evaluated.MAY_BE_TORN)
-    elif place.endswith("events.jsonl"):
-        _lines(file, place, bundle, _is_event, torn=True)
+    elif place.endswith(".jsonl"):
+        _lines(file, place, bundle, evaluated.LINES.get(file.name, _is_event))
 
 
 def _settle(workspace: Workspace, folder: Path, bundle: str) -> None:
@@ -235,21 +233,15 @@ def _json(file: Path, bundle: str, place: str = "bundle.json") -> dict[str, Any]
     return dict(values)
 
 
-def _lines(
-    file: Path, place: str, bundle: str, sound: Callable[[dict[str, Any]], bool], *, torn: bool
-) -> None:  # fmt: skip
-    """Check every line of a JSONL file.
-
-    Args:
-        torn: pass over a line that a full disk or a kill cut off, as its reader does; else only the last may be one.
-    """
+def _lines(file: Path, place: str, bundle: str, sound: Callable[[dict[str, Any]], bool]) -> None:
+    """Check every line of a JSONL file; one that a full disk or a kill cut off is passed over where its reader does so."""
     with file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             try:
-                values = json.loads(line) if line.strip() else None
+                values = json.loads(line)
             except (ValueError, RecursionError) as error:
-                unread = torn if isinstance(error, ValueError) else file.name == "events.jsonl"
-                _require(unread, bundle, f"{place}:{number}")
+                over = isinstance(error, ValueError) and evaluated.is_passed_over(file.name, line)
+                _require(over, bundle, f"{place}:{number}")
                 continue
             sane = isinstance(values, dict) and (not _ODD.search(line) or _can_be_told(values))
             _require(sane and sound(values), bundle, f"{place}:{number}")
