@@ -71,7 +71,7 @@ def _one(row: Row, view: str, who: str, t: Translator) -> str:
     item = row.item
     tags = [_named(f"{item.kind}/{item.source}", t)]
     tags += [t(key) if has(key := f"{kind}.{item.tag}") else item.tag for kind in _kinds(item.kind) if item.tag]
-    tags += [t(f"under.{item.under}")] if item.under else []
+    tags += [t(f"probe.under.{item.under}")] if item.under else []
     chips = "".join(f'<span class="chip">{shown(tag)}</span>' for tag in tags)
     number = f'<span class="number">{escape(t("answers.row", n=f"{item.row:,}"))}</span>'
     head = f"<header>{number}{chips}{_verdict(row, who, t)}</header>"
