@@ -332,3 +332,13 @@ def test_a_check_for_a_set_that_is_not_asked_is_refused(place):
     with pytest.raises(SettingsError) as caught:
         prepare(place, run_of(place), options=Options(checks={"fwe": "number"}))
     assert caught.value.problems[0].values == {"name": "fwe", "known": "few"}
+
+
+def test_later_turns_are_told_beside_first_ones():
+    asked, both = told([("a", "a", "a"), ("b", "b", "x"), ("c", "x", "c"), ("d", "x", "d")])
+    spoken = (Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "?"))
+    asked = [replace(item, messages=spoken) if n < 2 else item for n, item in enumerate(asked)]
+    turns = scored(graded(asked, both, Check("exact")), {})["by_turn"]
+    assert (turns["tuned"]["later"]["right"], turns["tuned"]["first"]["right"]) == (50, 100)
+    assert (turns["base"]["later"]["right"], turns["base"]["first"]["right"]) == (100, 0)
+    assert "by_turn" not in scored(graded(*told([("a", "a", "a")])), {})

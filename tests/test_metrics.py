@@ -14,7 +14,7 @@ from core.evaluate.metrics import METRICS, Check, corpus, grade, signatures
 from core.evaluate.metrics.form import loops, repetition
 from core.evaluate.metrics.overlap import rouge_l, rouge_n
 from core.evaluate.metrics.turns import by_turn
-from core.evaluate.metrics.words import common_length, distinct, mostly_chinese, normalised, tokens
+from core.evaluate.metrics.words import common_length, mostly_chinese, normalised, tokens
 from core.records import Message
 from core.wording import has
 
@@ -223,11 +223,6 @@ def test_ordinary_emphasis_is_no_loop(text):
 def test_lengths_are_words_and_their_ratio():
     found = grade(EXACT, "a b c", "我们是六个字", ended=False)
     assert (found["words"], found["length_ratio"], found["stopped"]) == (3, 0.5, 0)
-
-
-def test_distinct_counts_different_pairs_of_words_of_the_whole_set():
-    assert distinct(["a b a b", "a b"], 2) == 50  # ab ba ab | ab: two of four
-    assert distinct(["a", ""], 2) is None
 
 
 def test_json_is_looked_at_where_json_is_expected():

@@ -120,6 +120,8 @@ def judge_words(summary: Mapping[str, Any], t: Translator) -> str:
     if summary["agreement"] is not None and summary["first_bias"] is not None:
         shares = {"agreement": figure(summary["agreement"]), "first": figure(summary["first_bias"])}
         sentences.append(t("opinion.agreement", **shares))
+    if summary["unread"]:
+        sentences.append(t("judge.unread", count=summary["unread"], reply=summary["unread_as"]))
     if summary["metric"]["enough"]:
         sentences.append(_agreed(summary["metric"]["name"], summary["metric"], t))
     return joined(sentences, t("language.code"))

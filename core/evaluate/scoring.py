@@ -17,6 +17,7 @@ from core.evaluate.contestants import BASE, TUNED
 from core.evaluate.items import Item
 from core.evaluate.metrics import METRICS, Corpus, classification, corpus, grade, signatures
 from core.evaluate.metrics.check import Check, detect
+from core.evaluate.metrics.turns import by_turn
 from core.evaluate.options import Options
 from core.evaluate.prepare import AUTO, check_of
 from core.evaluate.probing import probed
@@ -114,6 +115,8 @@ def scored(found: Graded, losses: Losses) -> dict[str, Any]:
         who: {other: _against(found, who, other) for other in _rivals(who)} for who in found.rows if who != BASE
     }
     score["by_tag"] = _by_tag(found)
+    if turns := _by_turn(found):
+        score["by_turn"] = turns
     if found.check.kind == "label":
         score["confusion"] = {who: _classified(said, expected, found.check.labels) for who, said in found.texts.items()}
     score["perplexity"] = {who: perplexity(losses.get(who)) for who in found.rows}
@@ -213,6 +216,15 @@ def _by_tag(found: Graded) -> dict[str, Any]:
                 name: None if np.isnan(each).all() else _round(np.nanmean(each)) for name, each in values.items()
             }
     return by_tag
+
+
+def _by_turn(found: Graded) -> dict[str, Any]:
+    """Return how often each is right in first turns and in later ones, where the set has both."""
+    told = {}
+    for who, rows in found.rows.items():
+        right = (None if (value := row.get(MAIN)) is None else value > 0 for row in rows)
+        told[who] = by_turn(zip((item.messages for item in found.items), right, strict=True))
+    return told if all(each["difference"] is not None for each in told.values()) else {}
 
 
 def _compared() -> list[str]:

@@ -8,7 +8,6 @@ would take them apart there, which is why `regex` is used.
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain
 from typing import TypeVar
 
 import regex
@@ -79,13 +78,3 @@ def common_length(one: Sequence[T], other: Sequence[T]) -> int:
 def f1(shared: float, said: float, wanted: float) -> float:
     """Return the harmonic mean of shared / said and shared / wanted, 0..1."""
     return 2 * shared / (said + wanted) if said + wanted else 0.0
-
-
-def distinct(texts: Sequence[str], n: int) -> float | None:
-    """Return how many percent of a set's n-grams are different ones (Li et al., 2016); None where there are none.
-
-    It falls as a set grows: compare it only between answers to the same questions.
-    """
-    each = [ngrams(tokens(text), n) for text in texts]
-    total = sum(found.total() for found in each)
-    return 100 * len(set(chain.from_iterable(each))) / total if total else None

@@ -41,9 +41,11 @@ def values(score: Mapping[str, Any], dataset: str, t: Translator) -> str:
     made = []
     for group in dict.fromkeys(metric.group for metric in METRICS.values()):
         names = [name for name, metric in METRICS.items() if metric.group == group and _known(told, who, name)]
-        rows = [[shown(metric_name(name, t)), *(_value(told, each, name) for each in who)] for name in names]
+        rows = [[_explained(name, t), *(_value(told, each, name) for each in who)] for name in names]
         if group == "task" and any((told.get("perplexity") or {}).values()):
             rows.append([shown(t("metric.perplexity")), *(_plain(told["perplexity"].get(each)) for each in who)])
+        if group == "task" and told.get("by_turn"):
+            rows.append([shown(t("metric.by_turn")), *(_turns(told["by_turn"][each]) for each in who)])
         headers = ["", *(shown(called(each, t)) for each in who)]
         made_of = table(headers, rows, t("report.values", dataset=dataset), numbers=range(1, len(headers)))
         made.append(part(t(f"metric_group.{group}"), made_of, level=4))
@@ -57,6 +59,15 @@ def contestants(score: Mapping[str, Any]) -> list[str]:
 
 def metric_name(name: str, t: Translator) -> str:
     return t(f"metric.{name}") if has(f"metric.{name}") else name
+
+
+def _explained(name: str, t: Translator) -> str:
+    """Return a metric's name, which says what it tells to whoever rests on it."""
+    return f'<abbr title="{shown(t(f"metric_help.{name}"))}">{shown(metric_name(name, t))}</abbr>'
+
+
+def _turns(told: Mapping[str, Any]) -> str:
+    return f"{figure(told['first']['right'])} / {figure(told['later']['right'])}"
 
 
 def _drawn(metric: str, told: Mapping[str, Any], main: str) -> bool:
