@@ -218,8 +218,8 @@ def test_votes_and_a_judge_are_told_with_what_they_are_worth():
     assert "15 times for tuned, 5 times for base" in said
     assert "Tuned won 75 % of the decided ones (95 %: 53 to 89)." in said
     assert said.endswith("Of 20 decided pairs in which “Right” differs, it prefers the same answer in 90 %.")
-    judged = {**tally, "judge": "host/model", "unsure": 1, "unread": 0, "unread_as": "", "agreement": 95.8, "first_bias": 50.0,
-              "metric": {"name": "right", **agreed}}  # fmt: skip
+    judged = {**tally, "judge": "host/model", "unsure": 1, "unread": 0, "unread_as": "", "agreement": 95.8,
+              "first_bias": 50.0, "metric": {"name": "right", **agreed}}  # fmt: skip
     assert "Both orders agreed on 96 %; the first place was picked 50 % of the time" in judge_words(judged, EN)
     assert "Too few to tell." in judge_words({**judged, "enough": False}, EN)
     assert "could not be read" not in judge_words(judged, EN)
