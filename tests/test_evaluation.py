@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from core.data.registry import Registry
-from core.errors import RunError, SettingsError
+from core.errors import RunError, SettingsError, StudioError
 from core.evaluate import answers, items, scores
 from core.evaluate.answers import Answer
 from core.evaluate.contestants import Other, checkpoints_of
@@ -342,3 +342,19 @@ def test_later_turns_are_told_beside_first_ones():
     assert (turns["tuned"]["later"]["right"], turns["tuned"]["first"]["right"]) == (50, 100)
     assert (turns["base"]["later"]["right"], turns["base"]["first"]["right"]) == (100, 0)
     assert "by_turn" not in scored(graded(*told([("a", "a", "a")])), {})
+
+
+def test_a_model_of_this_machine_judges_and_is_not_asked_twice(place):
+    run = run_of(place)
+    job = evaluated(place, run, options=replace_options(judge="models/tiny"))
+    judged = scores.of(run, job)["judge"]
+    assert (judged["judge"], judged["n"], judged["unread"] + judged["ties"] + judged["same"]) == (
+        "tiny",
+        8,
+        8,
+    )  # it babbles
+    before = (job / "judged.jsonl").read_bytes()
+    work(job)
+    assert (job / "judged.jsonl").read_bytes() == before
+    with pytest.raises(StudioError):
+        prepare(place, run, options=replace_options(judge="/etc"))
