@@ -10,7 +10,7 @@ run: setup
 	$(BIN)/studio ui --port $(PORT)
 
 test: setup-dev
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Hand the tests out by module, and all that open a browser to one process: two browsers at once starve each other.
 
-    That process begins at once, since it has most to do.
+    That process begins at once, since it has most to do, and waits as often as it works: two cores keep three processes busy.
     """
     for item in items:
         module = getattr(item, "module", None)
