@@ -10,7 +10,8 @@ run: setup
 	$(BIN)/studio ui --port $(PORT)
 
 test: setup-dev
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not browser" --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m browser
 
 check: setup-dev
 	$(BIN)/ruff check .

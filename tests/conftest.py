@@ -14,19 +14,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # before -m is looked at, and before the tests are handed out
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hand the tests out by module, and all that open a browser to one process: two browsers at once starve each other.
-
-    That process begins at once, since it has most to do, and waits as often as it works: two cores keep three processes busy.
-    """
+    """Mark what opens a browser: `make test` runs that alone, since two browsers at once starve each other."""
     for item in items:
-        module = getattr(item, "module", None)
-        browser = hasattr(module, "expect")  # Playwright's
-        if browser:
+        if hasattr(getattr(item, "module", None), "expect"):  # Playwright's
             item.add_marker("browser")
-        item.add_marker(pytest.mark.xdist_group("browser" if browser else getattr(module, "__name__", "")))
-    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
 
 
 @pytest.fixture(scope="module")
