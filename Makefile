@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 7860
+PROCESSES ?= 3  # of the tests; on two cores, since that with the browser waits as often as it computes
+test: export PYTHONDONTWRITEBYTECODE =  # the many processes of the tests else compile the studio each anew
 
 .PHONY: run test check bench setup setup-dev
 
@@ -10,8 +12,7 @@ run: setup
 	$(BIN)/studio ui --port $(PORT)
 
 test: setup-dev
-	$(BIN)/python -m pytest -m "not browser" --numprocesses logical --maxprocesses 4 --dist loadfile
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: setup-dev
 	$(BIN)/ruff check .

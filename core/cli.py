@@ -20,7 +20,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if not arguments or arguments[0] == "ui" or (arguments[0].startswith("--") and arguments[0] != "--help"):
         open_page(arguments[1:] if arguments[:1] == ["ui"] else arguments)
-    importlib.import_module("core.commands.root").app()
+    importlib.import_module("core.commands.root").tree(arguments[0])()
 
 
 def open_page(arguments: list[str]) -> None:

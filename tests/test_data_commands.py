@@ -15,7 +15,7 @@ import pyarrow.ipc
 import pytest
 from typer.testing import CliRunner, Result
 
-from core.commands.root import app
+from core.commands.root import tree
 from core.data.registry import Registry
 from core.doctor.examine import cached
 from core.workspace import Workspace
@@ -38,7 +38,7 @@ class Studio:
         self.workspace = root / "w"
 
     def __call__(self, *arguments: str, code: int = 0) -> Result:
-        done = CliRunner().invoke(app, ["data", *arguments, "--workspace", str(self.workspace)])
+        done = CliRunner().invoke(tree(), ["data", *arguments, "--workspace", str(self.workspace)])
         assert done.exit_code == code, f"{done.output}{done.exception!r}"
         return done
 

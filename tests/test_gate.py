@@ -7,7 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from core.commands.demo import prepared
-from core.commands.root import app
+from core.commands.root import tree
 from core.data.identity_sets import identity_sets
 from core.data.registry import Registry
 from core.doctor.examine import report
@@ -301,12 +301,12 @@ def test_a_plan_on_the_command_line_says_what_would_stop_the_start(workspace):
     recipe = workspace.root / "recipe.yaml"
     recipe.write_text("model: {path: models/tiny}\ndata: {train: [copies]}\n")
     arguments = ["train", str(recipe), "--workspace", str(workspace.root), "--json"]
-    result = CliRunner().invoke(app, [*arguments, "--plan"])
+    result = CliRunner().invoke(tree(), [*arguments, "--plan"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout.splitlines()[-1])["findings"] == {
         "copies": {"errors": [], "warnings": ["duplicates"]}
     }
-    refused = CliRunner().invoke(app, arguments)
+    refused = CliRunner().invoke(tree(), arguments)
     assert refused.exit_code == 1
     told = [each["code"] for each in json.loads(refused.stdout.splitlines()[-1])["problems"]]
     assert told == ["gate.not_accepted", "doctor.duplicates"]

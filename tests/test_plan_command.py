@@ -6,7 +6,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from core.commands.root import app
+from core.commands.root import tree
 from core.data.registry import Registry
 from core.runs import events
 from core.runs.directory import listing
@@ -36,7 +36,7 @@ def recipe(tmp_path):
 
 def studio(workspace: Workspace, *arguments: object, code: int = 0) -> dict:
     given = [*map(str, arguments), "--workspace", str(workspace.root), "--json"]
-    done = CliRunner().invoke(app, given)
+    done = CliRunner().invoke(tree(), given)
     assert done.exit_code == code, done.output
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -100,16 +100,16 @@ def test_a_preset_is_given_by_name(workspace, recipe):
 
 
 def test_presets_are_listed_with_the_reason_for_each():
-    done = CliRunner().invoke(app, ["presets", "--json"])
+    done = CliRunner().invoke(tree(), ["presets", "--json"])
     listed = json.loads(done.stdout.splitlines()[-1])["presets"]
     assert list(listed) == list(presets())
     assert all(each["why"] and each["settings"] for each in listed.values())
-    assert "--lora.rank 64" in CliRunner().invoke(app, ["presets"]).stdout
+    assert "--lora.rank 64" in CliRunner().invoke(tree(), ["presets"]).stdout
 
 
 def test_the_plan_is_a_table_where_no_json_is_asked_for(workspace, recipe):
     given = ["plan", str(recipe), "--no-measure", "--workspace", str(workspace.root)]
-    text = CliRunner().invoke(app, given).stdout
+    text = CliRunner().invoke(tree(), given).stdout
     assert "200 rows" not in text  # ten of them validate
     assert "fits" in text
     assert "Activations" in text

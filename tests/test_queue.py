@@ -18,7 +18,7 @@ from app import jobs, turns
 from app.pulse import queued
 from app.standing import told
 from app.studio import Studio
-from core.commands.root import app as commands
+from core.commands.root import tree
 from core.errors import RunError
 from core.runs import devices, directory, ending, events, process, queue, queue_file, supervisor
 from core.wording import words
@@ -485,7 +485,7 @@ def test_the_queue_is_listed_ordered_and_emptied_at_the_terminal(workspace):
     queue.add(workspace, job, "core.merge.worker")
 
     def studio(*arguments):
-        answer = CliRunner().invoke(commands, ["queue", *arguments, "--workspace", str(workspace.root), "--json"])
+        answer = CliRunner().invoke(tree(), ["queue", *arguments, "--workspace", str(workspace.root), "--json"])
         return json.loads(answer.stdout)
 
     assert studio("list")["waiting"] == [{"job": f"runs/{job.name}", "place": 1, "held": False}]

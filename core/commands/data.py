@@ -23,7 +23,7 @@ from core.data.folders import lists_sets
 from core.data.registry import DatasetEntry, Registry
 from core.errors import Problem
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="data", help="Data sets: add, check, fix, split, look at, export …", no_args_is_help=True)
 FormatOption = Annotated[
     str | None, typer.Option("--format", "--formatting", help="How it is read, such as alpaca; default: recognised.")
 ]

@@ -2,9 +2,21 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from core.commands.shared import say, translator, work_through
+import typer
+
+from core.commands.shared import (
+    WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    answer,
+    command,
+    open_workspace,
+    say,
+    translator,
+    work_through,
+)
 from core.data.blanks import fill
 from core.data.registry import Registry
 from core.errors import RunError, problem
@@ -17,9 +29,23 @@ from core.train.prepare import prepare
 from core.wording import Translator
 from core.workspace import SAMPLES, Workspace, slug
 
+app = typer.Typer()
 RECIPE = SAMPLES / "recipes" / "starter.yaml"
 NAME, AUTHOR = "Lumen", "Aurora Labs"
 SETS = ("identity", "desk", "general")
+
+
+@app.command("demo")
+@command
+def demo(
+    workspace: WorkspaceOption = WORKSPACE,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Do the whole job on the starter model: fill in an identity, train, evaluate base and tuned, merge."""
+    result = run_demo(open_workspace(workspace), seed)
+    say("")
+    answer(result, as_json, table(result, translator()))
 
 
 def run_demo(workspace: Workspace, seed: int) -> dict[str, Any]:

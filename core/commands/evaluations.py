@@ -30,9 +30,12 @@ from core.runs import directory
 from core.runs.directory import Run
 from core.wording import Translator, joined
 
+app = typer.Typer()
+
 _SHOWN = ("right", "bleu", "chrf", "rougeL", "f1")
 
 
+@app.command("evaluate")
 @command
 def evaluate(
     run: str,
@@ -82,6 +85,7 @@ def evaluate(
     answer({"run": run, "evaluation": job.name, **result}, as_json, text)
 
 
+@app.command("report")
 @command
 def report(
     run: str,

@@ -30,7 +30,7 @@ from core.runs.directory import Run
 from core.settings.groups import names as listed
 from core.wording import Translator
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="experiment", help="Experiments: compare ways, sweep settings.", no_args_is_help=True)
 _SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 _WORKER = "core.experiments.worker"
 TestOption = Annotated[

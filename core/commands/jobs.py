@@ -27,7 +27,10 @@ from core.runs import directory, ending
 from core.train import resume as resuming
 from core.train.prepare import prepare
 
+app = typer.Typer()
 
+
+@app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 @command
 def train(
     context: typer.Context,
@@ -55,6 +58,7 @@ def train(
     answer({"run": run.name, **result, "adapter": adapter}, as_json, f"{run.name}  {t('status.' + result['status'])}")
 
 
+@app.command("resume")
 @command
 def resume(run: str, workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption = False) -> None:
     """Take the steps that a stopped, failed or killed run has left, exactly as if nothing had happened."""
@@ -73,6 +77,7 @@ def resume(run: str, workspace: WorkspaceOption = WORKSPACE, as_json: JsonOption
     answer({"run": run, **result, "adapter": adapter}, as_json, f"{run}  {t('status.' + result['status'])}")
 
 
+@app.command("chat")
 @command
 def chat(
     run: Annotated[str, typer.Argument(help="A run, or the path of a model.")],
@@ -105,6 +110,7 @@ def chat(
         print(json.dumps({"run": run, "model": which, "answer": "".join(pieces)}))
 
 
+@app.command("merge")
 @command
 def merge(
     run: str,

@@ -30,7 +30,7 @@ from core.models.size import context_of, size_of
 from core.train.foretold import memory_row
 from core.wording import Translator
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="models", help="Models: list, show, get from the hub.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="A folder, or a name of the hub such as Qwen/Qwen3-0.6B.")]
 
 

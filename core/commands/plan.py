@@ -30,12 +30,15 @@ from core.train.prepare import checked_plan
 from core.wording import Translator
 from core.workspace import Workspace
 
+app = typer.Typer()
+
 PresetOption = Annotated[
     list[str] | None, typer.Option("--preset", help="Settings for a kind of job; see `studio presets`.")
 ]
 MeasureOption = Annotated[bool, typer.Option("--measure/--no-measure", help="Take a few steps to tell the time.")]
 
 
+@app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 @command
 def plan(
     context: typer.Context,
@@ -50,6 +53,7 @@ def plan(
     tell(place, settings_of(place, recipe, preset, context.args), measure, as_json)
 
 
+@app.command("presets")
 @command
 def list_presets(as_json: JsonOption = False) -> None:
     """List the presets: named settings for a kind of job, with a sentence why."""

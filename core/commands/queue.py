@@ -10,7 +10,7 @@ from core.errors import RunError, SettingsError, problem
 from core.runs import queue
 from core.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="queue", help="Queue: list, move, cancel what waits.", no_args_is_help=True)
 _PLACES = ("first", "up", "down", "last")
 JobArgument = Annotated[str, typer.Argument(help="As the list shows it; the last part of its name is enough.")]
 

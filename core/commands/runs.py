@@ -12,7 +12,7 @@ from core.evaluate.scores import read
 from core.runs import directory, process, queue
 from core.runs.summary import Shelf, Summary
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(name="runs", help="Runs: list, compare, note, clean, bundle, delete …", no_args_is_help=True)
 app.add_typer(runs_keep.app)
 
 
