@@ -3,16 +3,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 7860
-PROCESSES ?= 3  # of the tests; on two cores, since that with the browser waits as often as it computes
-test: export PYTHONDONTWRITEBYTECODE =  # the many processes of the tests else compile the studio each anew
 
 .PHONY: run test check bench setup setup-dev
 
 run: setup
 	$(BIN)/studio ui --port $(PORT)
 
+# Where Python is told to keep no compiled files, each of the tests' many processes would compile the studio anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup-dev
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -238,6 +238,7 @@ def test_a_set_is_renamed_described_removed_and_restored(server: Server, visitor
     page.locator("#data-trash tr").filter(has_text="second_name").locator("button").click()
     done(page, t("trash.restored", name="second_name"))
     assert registry(server).get("second_name").rows == 6
+    expect(page.locator("#data-trash")).not_to_contain_text("second_name", timeout=SOON)  # the page is as it is now
     page.locator("#data-remove").click()
     page.locator("#data-yes").click()
     trash = page.locator("#data-trash")
