@@ -12,7 +12,8 @@ run: setup
 # Where Python is told to keep no compiled files, each of the tests' many processes would compile the studio anew.
 test: export PYTHONDONTWRITEBYTECODE =
 test: setup-dev
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --ignore-glob 'tests/test_browser*' --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest tests/test_browser*.py
 
 check: setup-dev
 	$(BIN)/ruff check .

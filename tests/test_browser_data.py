@@ -138,7 +138,7 @@ def test_a_broken_file_is_told_by_line_and_its_good_rows_can_be_had(server: Serv
 def test_a_cancelled_job_leaves_everything_as_it_was(server: Server, visitor: Visitor) -> None:
     page = data_page(server, visitor)
     before = (server.workspace / "dataset_info.json").read_text()
-    upload(page, "never.jsonl", qa(60_000))  # many: it must not be done before the press
+    upload(page, "never.jsonl", qa(100_000))  # many: it must not be done before the press
     page.locator("#data-add-cancel").click(timeout=SOON)
     expect(page.locator("#data-add-ending")).to_contain_text(words("en")("data.job.cancelled"), timeout=SOON)
     expect(page.locator("#data-add-job")).to_be_hidden()

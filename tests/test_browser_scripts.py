@@ -11,8 +11,12 @@ from tests.studio_server import launch
 
 HOME = "http://127.0.0.1:9"
 CONFIG = {
-    "dependencies": [{"id": 1, "targets": [[5, "click"]]}, {"id": 2, "targets": [[5, "change"]]}],
-    "components": [{"id": 5, "props": {"elem_id": "start"}}],
+    "dependencies": [
+        {"id": 1, "targets": [[5, "click"]]},
+        {"id": 2, "targets": [[5, "change"]]},
+        {"id": 3, "targets": [[6, "click"]]},
+    ],
+    "components": [{"id": 5, "props": {"elem_id": "start"}}, {"id": 6, "props": {"elem_id": "pulse-data"}}],
 }
 SETTING = f"""window.studioWords = {{lost: 'lost', interrupted: 'look', updated: 'updated', reload: 'reload'}};
               window.studioBuild = 'new'; window.gradio_config = {json.dumps(CONFIG)};"""
@@ -53,6 +57,25 @@ def test_what_a_person_pressed_is_sent_once_and_what_comes_by_itself_again(page:
     broken = Broken(page, "new")
     assert page.evaluate(JOIN, 2) == [200, None]
     assert broken.joined == 2
+
+
+def test_what_a_person_chooses_is_sent_after_the_news_that_was_on_its_way(page: Page) -> None:
+    broken = Broken(page, "new")
+    broken.joined = 1  # no connection breaks
+    stream = f"{HOME}/en/gradio_api/queue/data?session_hash=s"
+    over = 'data: {"msg": "process_completed", "event_id": "e"}\n\n'
+    page.route(stream, lambda route: route.fulfill(body=over, content_type="text/event-stream"))
+    page.evaluate(JOIN, 3)
+    assert page.evaluate("() => studioConnection.busy()") is False
+    page.evaluate(f"() => {{ window.chosen = ({JOIN})(1); }}")
+    page.wait_for_timeout(300)
+    assert broken.joined == 2
+    page.evaluate("(url) => fetch(new Request(url)).then((got) => got.text())", stream)
+    assert page.evaluate("() => window.chosen") == [200, None]
+    assert broken.joined == 3
+    assert (
+        page.evaluate("() => studioConnection.busy()") is True
+    )  # so that no news is fetched for what stood there before
 
 
 def test_a_page_that_finds_another_build_says_so_and_stays_still(page: Page) -> None:
