@@ -7,6 +7,7 @@ import json
 import random
 import time
 import zipfile
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -138,7 +139,11 @@ def test_a_sample_decodes_only_what_it_returns(tmp_path: Path) -> None:
     lines[700:99_000:2] = [b"{bad}    "] * len(lines[700:99_000:2])
     began = time.process_time()
     assert len(sample_rows(write(tmp_path, "a.jsonl", b"\n".join(lines)))) > 250
-    assert time.process_time() - began < 0.3  # decoding every line takes 0.5 s and more, half of them being wrong
+    sampled = time.process_time()
+    for line in lines:
+        with suppress(ValueError):
+            json.loads(line)
+    assert sampled - began < (time.process_time() - sampled) / 3  # a twelfth
 
 
 def test_a_sample_of_a_folder_has_rows_of_every_file(tmp_path: Path) -> None:
