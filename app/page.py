@@ -31,6 +31,8 @@ def build(studio: Studio, language: str) -> gr.Blocks:
             title=t("page.title"), analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True
         ) as blocks,
     ):
+        # While the page is empty: Gradio builds its server anew for this, a sixth of all the work when everything stands.
+        blocks.queue(default_concurrency_limit=None, api_open=False)
         header = html("header", _header(studio, t))
         notice = html("page-notice")
         standing.build(studio, notice, t)
@@ -49,7 +51,6 @@ def build(studio: Studio, language: str) -> gr.Blocks:
         experiments.wire_onward(studio, experimenting, shown["evaluate"], tabs, pages["train"], t)
         standing.wire_edit(studio, queued, tabs, pages["train"], t)
         _wire_load(studio, blocks, pages, header, notice, t)
-    blocks.queue(default_concurrency_limit=None, api_open=False)
     # Gradio looks a thousand times a second whether there is an event, in each language, and a hundred times for the progress
     # of one, which no event here has: measured, 8 % of a core for a page that nobody uses, taken from the training.
     blocks._queue.sleep_when_free = 0.03

@@ -1,6 +1,7 @@
 """The page without a browser: what it is made of, what it words, and how curves are thinned out."""
 
 import re
+import time
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def test_a_page_has_a_control_for_every_setting_and_no_id_twice(studio: Studio, 
     ids = [each.elem_id for each in blocks.blocks.values() if getattr(each, "elem_id", None)]
     assert sorted(set(ids)) == sorted(ids)
     assert {row.path for row in fields()} <= set(ids)
+
+
+def test_both_pages_are_built_within_two_seconds(studio: Studio) -> None:
+    page.build(studio, "en")  # what is imported late is imported now
+    began = time.process_time()
+    for language in languages():
+        page.build(studio, language)
+    assert time.process_time() - began < 2
 
 
 def test_nothing_of_the_page_is_a_public_endpoint(studio: Studio) -> None:

@@ -2,6 +2,7 @@
 
 import types
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -28,16 +29,17 @@ class SettingField:
     source: str
 
 
-def fields() -> list[SettingField]:
+@cache
+def fields() -> tuple[SettingField, ...]:
     """Return every setting, in the order of declaration."""
-    rows = []
+    rows: list[SettingField] = []
     for name, info in RunSettings.model_fields.items():
         group = info.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):
             rows += [_row(f"{name}.{inner}", field) for inner, field in group.model_fields.items()]
         else:
             rows.append(_row(name, info))
-    return rows
+    return tuple(rows)
 
 
 def _row(path: str, info: FieldInfo) -> SettingField:
