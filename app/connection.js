@@ -7,6 +7,7 @@
   const seen = () => document.hidden ? new Promise((go) => document.addEventListener("visibilitychange", go, { once: true })) : null;
   const pending = new Map();  // event of the queue -> what kind it is, see kindOf, and when it was sent
   const sent = new Set();  // the same of requests that no event has been named for yet
+  const early = new Set();  // events whose result came before the answer that names them
   const ORDERED = 5000;  // milliseconds for which one kind of event waits for the other; some of a person's take minutes
   let away = null;  // while the server is away: a promise that is kept when it answers again
   let leaving = false;
@@ -70,7 +71,7 @@
         if (joins && kind !== "pulse") await quiet();
         const answer = await real(input, options);
         if (answer.headers.has("x-studio-build")) return stale();
-        if (joins && answer.ok) pending.set((await answer.clone().json()).event_id, told);
+        if (joins && answer.ok) begun((await answer.clone().json()).event_id, told);
         return answer;
       } catch (error) {
         if (options?.signal?.aborted || leaving) throw error;
@@ -82,6 +83,8 @@
       }
     }
   };
+  const begun = (id, told) => { if (!early.delete(id)) pending.set(id, told); };
+  const over = (id) => { if (!pending.delete(id)) early.add(id); };
   // What a pulse fetches is of what was chosen when it was pressed, and would take a later choice back if it arrived after it.
   // So a person's event waits until the pulse's is over, and `busy` keeps pulses from being pressed while a person's is not.
   const at = (pulse) => [...pending.values(), ...sent].some(
@@ -112,7 +115,7 @@
     return [...told, { msg: "close_stream" }].map((each) => `data: ${JSON.stringify(each)}\n\n`).join("");
   };
   const passed = (message) => {
-    if (message.includes('"process_completed"')) pending.delete(/"event_id":"(\w+)"/.exec(message)?.[1]);
+    if (message.includes('"process_completed"')) over(/"event_id":"(\w+)"/.exec(message)?.[1]);
     // Told without an event: the server is being closed, or is another one that does not know this page.
     const closing = message.includes('"unexpected_error"') && !/"event_id":"/.test(message);
     return closing ? ends() : `${message}\n\n`;
