@@ -5,10 +5,7 @@
   const real = window.fetch.bind(window);
   const sleep = (ms) => new Promise((go) => setTimeout(go, ms));
   const seen = () => document.hidden ? new Promise((go) => document.addEventListener("visibilitychange", go, { once: true })) : null;
-  const pending = new Map();  // event of the queue -> what kind it is, see kindOf, and when it was sent
-  const sent = new Set();  // the same of requests that no event has been named for yet
-  const early = new Set();  // events whose result came before the answer that names them
-  const ORDERED = 5000;  // milliseconds for which one kind of event waits for the other; some of a person's take minutes
+  const pending = new Map();  // event of the queue -> whether a person waits for it
   let away = null;  // while the server is away: a promise that is kept when it answers again
   let leaving = false;
   addEventListener("pagehide", () => { leaving = true; });
@@ -59,7 +56,6 @@
   const patient = async (input, options) => {
     const joins = String(input).includes("/queue/join");
     const kind = joins ? kindOf(options) : "";
-    const told = { kind, since: Date.now() };
     if (joins) {
       options = { ...options, headers: new Headers(options.headers) };
       options.headers.set("x-studio-build", window.studioBuild);
@@ -67,37 +63,25 @@
     for (;;) {
       if (away) await away;
       try {
-        if (joins) sent.add(told);
-        if (joins && kind !== "pulse") await quiet();
         const answer = await real(input, options);
         if (answer.headers.has("x-studio-build")) return stale();
-        if (joins && answer.ok) begun((await answer.clone().json()).event_id, told);
+        if (joins && answer.ok) pending.set((await answer.clone().json()).event_id, kind === "");
         return answer;
       } catch (error) {
         if (options?.signal?.aborted || leaving) throw error;
         const back = lost();
         if (joins && kind === "") return new Response(JSON.stringify({ detail: words.interrupted }), { status: 400 });
         await back;
-      } finally {
-        sent.delete(told);
       }
     }
   };
-  const begun = (id, told) => { if (!early.delete(id)) pending.set(id, told); };
-  const over = (id) => { if (!pending.delete(id)) early.add(id); };
-  // What a pulse fetches is of what was chosen when it was pressed, and would take a later choice back if it arrived after it.
-  // So a person's event waits until the pulse's is over, and `busy` keeps pulses from being pressed while a person's is not.
-  const at = (pulse) => [...pending.values(), ...sent].some(
-    (each) => (each.kind === "pulse") === pulse && Date.now() - each.since < ORDERED);
-  const quiet = async () => { while (at(true)) await sleep(20); };
   // "" for what a person has pressed; what comes by itself, or will come again, is called by the first of its triggers.
   const kindOf = (options) => {
     try {
       const id = JSON.parse(options.body).fn_index;
       const found = window.gradio_config.dependencies.find((each) => each.id === id).targets;
       const places = window.gradio_config.components.filter((each) => found.some((target) => target[0] === each.id));
-      const unseen = places.length && places.every((each) => each.props.elem_id?.startsWith("pulse-"));  // see pulse.py
-      if (unseen) return places[0].props.elem_id === "pulse-again" ? "load" : "pulse";  // that one may take long
+      if (places.length && places.every((each) => each.props.elem_id?.startsWith("pulse-"))) return "pulse";  // see pulse.py
       const targets = found.map((each) => each[1]);
       return ["load", "change", "input", "select", "focus", "blur"].find((each) => targets.includes(each)) ?? "";
     } catch {
@@ -107,15 +91,15 @@
 
   // The stream of results. Events whose results are lost with the server end, and those of a person say so.
   const ends = () => {
-    const told = [...pending].map(([id, { kind }]) => ({
+    const told = [...pending].map(([id, person]) => ({
       msg: "process_completed", event_id: id, success: false,
-      output: { error: words.interrupted, title: words.lost_title, visible: kind === "", duration: 12 },
+      output: { error: words.interrupted, title: words.lost_title, visible: person, duration: 12 },
     }));
     pending.clear();
     return [...told, { msg: "close_stream" }].map((each) => `data: ${JSON.stringify(each)}\n\n`).join("");
   };
   const passed = (message) => {
-    if (message.includes('"process_completed"')) over(/"event_id":"(\w+)"/.exec(message)?.[1]);
+    if (message.includes('"process_completed"')) pending.delete(/"event_id":"(\w+)"/.exec(message)?.[1]);
     // Told without an event: the server is being closed, or is another one that does not know this page.
     const closing = message.includes('"unexpected_error"') && !/"event_id":"/.test(message);
     return closing ? ends() : `${message}\n\n`;
@@ -188,7 +172,7 @@
     return new Response(new ReadableStream({}), { headers: { "content-type": "text/event-stream" } });
   };
 
-  window.studioConnection = { lost, away: isAway, busy: () => at(false) };
+  window.studioConnection = { lost, away: isAway };
   window.fetch = (input, options) => {
     const url = String(input?.url ?? input);
     if (!url.includes("/gradio_api/")) return real(input, options);

@@ -46,7 +46,7 @@
         beats[name] = 2;  // once more at a later answer: what a handler has begun may be shown after this
       }
       pulses[name] = value;
-      if (!beats[name] || Date.now() < rested[name] || window.studioConnection.busy()) continue;
+      if (!beats[name] || Date.now() < rested[name]) continue;
       beats[name] -= 1;
       rested[name] = Date.now() + rest;
       button.click();

@@ -11,12 +11,8 @@ from tests.studio_server import launch
 
 HOME = "http://127.0.0.1:9"
 CONFIG = {
-    "dependencies": [
-        {"id": 1, "targets": [[5, "click"]]},
-        {"id": 2, "targets": [[5, "change"]]},
-        {"id": 3, "targets": [[6, "click"]]},
-    ],
-    "components": [{"id": 5, "props": {"elem_id": "start"}}, {"id": 6, "props": {"elem_id": "pulse-data"}}],
+    "dependencies": [{"id": 1, "targets": [[5, "click"]]}, {"id": 2, "targets": [[5, "change"]]}],
+    "components": [{"id": 5, "props": {"elem_id": "start"}}],
 }
 SETTING = f"""window.studioWords = {{lost: 'lost', interrupted: 'look', updated: 'updated', reload: 'reload'}};
               window.studioBuild = 'new'; window.gradio_config = {json.dumps(CONFIG)};"""
@@ -57,38 +53,6 @@ def test_what_a_person_pressed_is_sent_once_and_what_comes_by_itself_again(page:
     broken = Broken(page, "new")
     assert page.evaluate(JOIN, 2) == [200, None]
     assert broken.joined == 2
-
-
-STREAM = f"{HOME}/en/gradio_api/queue/data?session_hash=s"
-OVER = 'data: {"msg":"process_completed","event_id":"e"}\n\n'
-READ = "(url) => fetch(new Request(url)).then((got) => got.text())"
-CHOOSE = f"() => {{ window.chosen = ''; ({JOIN})(1).then((got) => {{ window.chosen = got[0]; }}); }}"
-BUSY = "() => studioConnection.busy()"
-
-
-def test_what_a_person_chooses_is_sent_after_the_news_that_was_on_its_way(page: Page) -> None:
-    broken = Broken(page, "new")
-    broken.joined = 1  # no connection breaks
-    page.route(STREAM, lambda route: route.fulfill(body=OVER, content_type="text/event-stream"))
-    page.evaluate(JOIN, 3)
-    assert page.evaluate(BUSY) is False
-    page.evaluate(CHOOSE)
-    assert page.evaluate(BUSY) is True  # so that no further news is fetched for what stood there before
-    page.wait_for_timeout(300)
-    assert broken.joined == 2
-    page.evaluate(READ, STREAM)
-    page.wait_for_function("window.chosen === 200", timeout=2_000)  # it does not wait for its patience to end
-    assert broken.joined == 3
-
-
-def test_a_result_that_comes_before_its_event_is_named_holds_nothing_up(page: Page) -> None:
-    broken = Broken(page, "new")
-    broken.joined = 1
-    page.route(STREAM, lambda route: route.fulfill(body=OVER, content_type="text/event-stream"))
-    page.evaluate(READ, STREAM)
-    page.evaluate(JOIN, 3)
-    page.evaluate(CHOOSE)
-    page.wait_for_function("window.chosen === 200", timeout=2_000)
 
 
 def test_a_page_that_finds_another_build_says_so_and_stays_still(page: Page) -> None:
